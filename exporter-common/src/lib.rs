@@ -1,0 +1,2 @@
+//! Records and limits that the kernel half and the user half share.
+#![no_std]

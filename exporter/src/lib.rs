@@ -1,0 +1,1 @@
+//! nodetally, the library: one scrape from the kernel to the page.

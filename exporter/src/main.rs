@@ -1,0 +1,2 @@
+//! nodetally.
+fn main() {}
