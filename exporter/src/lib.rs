@@ -1,1 +1,11 @@
 //! nodetally, the library: one scrape from the kernel to the page.
+//!
+//! Data flows one way: `web` -> `scrape` -> `node`, `container`, `own` -> `source` and `metric`.
+//! `ARCHITECTURE.md` is the map.
+
+pub mod collector;
+pub mod config;
+pub mod metric;
+pub mod node;
+
+pub mod source;

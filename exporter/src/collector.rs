@@ -1,0 +1,132 @@
+//! What every collector is: one constant that describes it, one struct that collects.
+
+use std::path::Path;
+
+use crate::{
+    config::{ConfigError, FlagValues, Paths},
+    metric::{Family, Page},
+    source::file::ReadError,
+};
+
+/// All that is said of a collector in one place; flag, help, the README's table and the tests come from it.
+#[derive(Debug)]
+pub struct Descriptor {
+    /// The name in `--collector.NAME`, `collect[]` and `node_scrape_collector_success`.
+    pub name: &'static str,
+    /// Whether it runs unless told otherwise.
+    pub on_by_default: bool,
+    /// What it gives, in half a line.
+    pub summary: &'static str,
+    /// What it reads.
+    pub reads: &'static str,
+    /// The oldest kernel that offers it.
+    pub since: &'static str,
+    /// Whether it runs on the scrape thread or on its own.
+    pub pace: Pace,
+    /// Its own flags.
+    pub flags: &'static [Flag],
+    /// The families that it may write.
+    pub families: &'static [&'static Family],
+    /// Makes it; what never changes is looked up here.
+    pub build: fn(&Context<'_>) -> Result<Box<dyn Collector>, ConfigError>,
+}
+
+/// Where a collector runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Its reads never wait: it runs on the scrape thread.
+    Quick,
+    /// It may wait for a disk, a mount or a peer: it runs on a thread of its own, under the deadline.
+    MayBlock,
+}
+
+/// A flag of a collector, or of the exporter.
+#[derive(Debug)]
+pub struct Flag {
+    /// The name without the dashes.
+    pub name: &'static str,
+    /// What it takes.
+    pub takes: Takes,
+    /// What it does, in half a line.
+    pub help: &'static str,
+}
+
+/// What a flag takes.
+#[derive(Clone, Copy, Debug)]
+pub enum Takes {
+    /// Nothing: `--x` turns it on, `--no-x` off.
+    Switch {
+        /// The state when neither is given.
+        default: bool,
+    },
+    /// One value.
+    Text {
+        /// The word that stands for the value in the help.
+        placeholder: &'static str,
+        /// The value when the flag is not given; empty for none.
+        default: &'static str,
+    },
+    /// A value each time it is given.
+    Many {
+        /// The word that stands for the value in the help.
+        placeholder: &'static str,
+        /// The value when the flag is not given; empty for none.
+        default: &'static str,
+    },
+    /// One of the words.
+    Choice {
+        /// The words.
+        of: &'static [&'static str],
+        /// The word when the flag is not given.
+        default: &'static str,
+    },
+}
+
+/// What a collector is made from.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// Where /proc, /sys and the root are.
+    pub paths: &'a Paths,
+    /// The flags as meant.
+    pub flags: &'a FlagValues,
+}
+
+/// A collector: it owns its open files and buffers.
+pub trait Collector: Send {
+    /// Reads, parses and writes. What was written before a failure is still served.
+    ///
+    /// # Errors
+    /// [`Failure`]; it never fails the scrape.
+    fn collect(&mut self, page: &mut Page) -> Result<(), Failure>;
+}
+
+/// Why a collector has nothing, or not all.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// This machine has no such thing.
+    #[error("no data: {0}")]
+    Absent(String),
+    /// It is there and cannot be read or understood.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl Failure {
+    /// The file was read, but does not hold what was looked for.
+    pub fn unreadable(path: &Path, wanted: &str) -> Self {
+        Self::Broken(format!("{}: expected {wanted}", path.display()))
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+impl ReadError {
+    /// For a collector whose source a machine may lack: a file that is not there is no failure.
+    pub fn or_absent(self) -> Failure {
+        if self.is_gone() { Failure::Absent(self.to_string()) } else { self.into() }
+    }
+}

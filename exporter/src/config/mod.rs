@@ -1,0 +1,26 @@
+//! Flags as typed become settings as meant. One definition gives flag, help and the README's table.
+
+mod address;
+mod filter;
+mod flags;
+mod settings;
+
+pub use address::ListenAddress;
+pub use filter::Filter;
+pub use flags::{Asked, FlagValues, exporter_flags, parse};
+pub use settings::{
+    ContainerSettings, CpuSource, EbpfMode, LogFormat, LogSettings, Paths, ScrapeSettings, Settings,
+    WebSettings,
+};
+
+/// What is wrong with the command line, in one line for its author.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
+
+impl ConfigError {
+    /// A flag whose value cannot be used.
+    pub fn flag(name: &str, value: &str, why: impl std::fmt::Display) -> Self {
+        Self(format!("--{name}: {value:?}: {why}"))
+    }
+}

@@ -1,0 +1,211 @@
+//! The page: one buffer that every collector appends to.
+
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
+};
+
+use super::{Family, Labels, Value};
+
+/// Text format 0.0.4 as it grows. A family is written once per page: what comes later under the same name is
+/// dropped and counted, so that the page stays valid whatever a collector does.
+#[derive(Debug, Default)]
+pub struct Page {
+    text: Vec<u8>,
+    written: HashSet<u64>,
+    /// Where each family's text begins.
+    starts: Vec<usize>,
+    hasher: RandomState,
+    dropped: u64,
+}
+
+impl Page {
+    /// Empties the page, keeping its memory.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.written.clear();
+        self.starts.clear();
+        self.dropped = 0;
+    }
+
+    /// Begins a family. Its HELP and TYPE lines come with its first sample, so a family without one leaves no trace.
+    pub fn family<'page>(&'page mut self, family: &'page Family) -> Samples<'page> {
+        Samples { page: self, family, state: State::Unwritten }
+    }
+
+    /// Takes over what another page holds; families that this one has already are dropped.
+    pub fn append(&mut self, other: &Self) {
+        for (index, &start) in other.starts.iter().enumerate() {
+            let end = other.starts.get(index + 1).copied().unwrap_or(other.text.len());
+            let Some(text) = other.text.get(start..end) else { continue };
+            if self.begin(name_of(text)) {
+                self.text.extend_from_slice(text);
+            }
+        }
+        self.dropped += other.dropped;
+    }
+
+    /// The text written so far.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Exchanges the text's buffer for another one, which is emptied first.
+    pub fn swap_text(&mut self, buffer: &mut Vec<u8>) {
+        buffer.clear();
+        std::mem::swap(&mut self.text, buffer);
+        self.clear();
+    }
+
+    /// Families dropped since [`Page::clear`] because their name was there already.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    fn begin(&mut self, name: &[u8]) -> bool {
+        if !self.written.insert(self.hasher.hash_one(name)) {
+            self.dropped += 1;
+            return false;
+        }
+        self.starts.push(self.text.len());
+        true
+    }
+}
+
+/// The family name in a section's first line, `# HELP name ...`.
+fn name_of(section: &[u8]) -> &[u8] {
+    section.split(|&byte| byte == b' ').nth(2).unwrap_or_default()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Unwritten,
+    Open,
+    Refused,
+}
+
+/// The samples of one family.
+#[derive(Debug)]
+pub struct Samples<'page> {
+    page: &'page mut Page,
+    family: &'page Family,
+    state: State,
+}
+
+impl Samples<'_> {
+    /// Writes a sample without labels.
+    pub fn plain(&mut self, value: impl Into<Value>) {
+        self.sample(&Labels::EMPTY, value);
+    }
+
+    /// Writes a sample.
+    pub fn sample(&mut self, labels: &Labels, value: impl Into<Value>) {
+        self.joined(labels, &Labels::EMPTY, value);
+    }
+
+    /// Writes a sample whose labels come in two parts: those of its owner and its own.
+    pub fn joined(&mut self, first: &Labels, second: &Labels, value: impl Into<Value>) {
+        if self.state == State::Unwritten {
+            self.open();
+        }
+        if self.state == State::Refused {
+            return;
+        }
+        let out = &mut self.page.text;
+        out.extend_from_slice(self.family.name.as_bytes());
+        if !first.is_empty() || !second.is_empty() {
+            out.push(b'{');
+            out.extend_from_slice(first.text());
+            if !first.is_empty() && !second.is_empty() {
+                out.push(b',');
+            }
+            out.extend_from_slice(second.text());
+            out.push(b'}');
+        }
+        out.push(b' ');
+        value.into().write(out);
+        out.push(b'\n');
+    }
+
+    fn open(&mut self) {
+        if !self.page.begin(self.family.name.as_bytes()) {
+            self.state = State::Refused;
+            return;
+        }
+        self.state = State::Open;
+        for part in [
+            "# HELP ",
+            self.family.name,
+            " ",
+            self.family.help,
+            "\n# TYPE ",
+            self.family.name,
+            " ",
+            self.family.kind.word(),
+            "\n",
+        ] {
+            self.page.text.extend_from_slice(part.as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static UP: Family = Family::gauge("up", "Whether it is.");
+    static BYTES: Family = Family::counter("bytes_total", "Bytes.");
+
+    fn text(page: &Page) -> &str {
+        str::from_utf8(page.text()).expect("a page is UTF-8")
+    }
+
+    #[test]
+    fn a_family_has_one_header_before_its_samples() {
+        let mut page = Page::default();
+        let mut samples = page.family(&BYTES);
+        samples.sample(&Labels::new([("device", "a")]), 1.0);
+        samples.joined(&Labels::new([("device", "b")]), &Labels::new([("mode", "x")]), 2_000_000_u64);
+        page.family(&UP).plain(1.0);
+        assert_eq!(
+            text(&page),
+            "# HELP bytes_total Bytes.\n# TYPE bytes_total counter\nbytes_total{device=\"a\"} 1\n\
+             bytes_total{device=\"b\",mode=\"x\"} 2e+06\n# HELP up Whether it is.\n# TYPE up gauge\nup 1\n"
+        );
+    }
+
+    #[test]
+    fn a_family_without_samples_leaves_no_trace() {
+        let mut page = Page::default();
+        let _ = page.family(&UP);
+        assert_eq!(text(&page), "");
+    }
+
+    #[test]
+    fn a_family_that_comes_again_is_dropped_and_counted() {
+        let mut page = Page::default();
+        page.family(&UP).plain(1.0);
+        page.family(&UP).plain(2.0);
+        let mut other = Page::default();
+        other.family(&BYTES).plain(3.0);
+        other.family(&UP).plain(4.0);
+        page.append(&other);
+        assert_eq!(page.dropped(), 2);
+        assert_eq!(
+            text(&page),
+            "# HELP up Whether it is.\n# TYPE up gauge\nup 1\n# HELP bytes_total Bytes.\n# TYPE bytes_total counter\nbytes_total 3\n"
+        );
+    }
+
+    #[test]
+    fn a_cleared_page_takes_the_same_families_again() {
+        let mut page = Page::default();
+        page.family(&UP).plain(1.0);
+        let mut buffer = vec![1, 2, 3];
+        page.swap_text(&mut buffer);
+        assert!(buffer.ends_with(b"up 1\n"));
+        assert!(page.text().is_empty());
+        page.family(&UP).plain(2.0);
+        assert!(text(&page).ends_with("up 2\n"));
+    }
+}

@@ -1,0 +1,4 @@
+//! Everything that reads. Plain structs and bytes come out; nothing here knows of metrics or HTTP.
+
+pub mod file;
+pub mod text;

@@ -1,0 +1,64 @@
+//! The little that every kernel text needs: lines, fields, numbers. Bytes in, so that nothing is checked twice.
+
+/// The lines, without their ends; an empty last one is left out.
+pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty())
+}
+
+/// The fields between blanks and tabs.
+pub fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|&byte| byte == b' ' || byte == b'\t').filter(|field| !field.is_empty())
+}
+
+/// Decimal digits as a number; `None` for anything else, overflow included.
+pub fn whole(field: &[u8]) -> Option<u64> {
+    if field.is_empty() {
+        return None;
+    }
+    field.iter().try_fold(0_u64, |value, &byte| {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 { None } else { value.checked_mul(10)?.checked_add(digit.into()) }
+    })
+}
+
+/// A float in any form Rust reads.
+pub fn float(field: &[u8]) -> Option<f64> {
+    str::from_utf8(field).ok()?.parse().ok()
+}
+
+/// The value of `key value`, one pair a line, as in a cgroup's stat files.
+pub fn keyed(text: &[u8], key: &[u8]) -> Option<u64> {
+    lines(text).find_map(|line| whole(line.strip_prefix(key)?.strip_prefix(b" ")?))
+}
+
+/// A file's only value, its newline aside.
+pub fn only(text: &[u8]) -> Option<u64> {
+    whole(text.trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_digits_and_nothing_else() {
+        assert_eq!(whole(b"18446744073709551615"), Some(u64::MAX));
+        for bad in [&b"18446744073709551616"[..], b"", b"-1", b"+1", b"1 ", b"0x1", b"\xff"] {
+            assert_eq!(whole(bad), None, "{bad:?}");
+        }
+        assert_eq!(only(b"42\n"), Some(42));
+    }
+
+    #[test]
+    fn a_key_is_matched_whole() {
+        let text = b"nr_periods 5\nnr_throttled 2\nthrottled_usec 70\n";
+        assert_eq!(keyed(text, b"nr_throttled"), Some(2));
+        assert_eq!(keyed(text, b"throttled"), None);
+    }
+
+    #[test]
+    fn blanks_and_tabs_part_fields() {
+        assert_eq!(fields(b"  a\tb  c").collect::<Vec<_>>(), [b"a", b"b", b"c"]);
+        assert_eq!(lines(b"x\ny\n").count(), 2);
+    }
+}
