@@ -1,0 +1,16 @@
+//! What a live test needs of the machine, and how a test says that it was left out.
+
+/// Gives `have`. A test that lacks what it needs says so in one line and returns; under `CI` it fails instead,
+/// so that a green run never hides a test that did not run.
+pub fn need(what: &str, have: bool) -> bool {
+    if !have {
+        assert!(std::env::var_os("CI").is_none(), "left out under CI: needs {what}");
+        eprintln!("LEFT OUT: needs {what}");
+    }
+    have
+}
+
+/// Root's rights, as far as user id 0 stands for them.
+pub fn root() -> bool {
+    need("root", rustix::process::geteuid().is_root())
+}
