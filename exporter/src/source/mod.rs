@@ -1,4 +1,5 @@
 //! Everything that reads. Plain structs and bytes come out; nothing here knows of metrics or HTTP.
 
 pub mod file;
+pub mod netlink;
 pub mod text;
