@@ -4,6 +4,6 @@
 rustc=$1
 shift
 case " $* " in
-*" --crate-name nodetally "*) set -- "$@" -C target-feature=+crt-static -C relocation-model=static ;;
+*" --crate-name nodetally "* | *" --crate-name nodetally_load "*) set -- "$@" -C target-feature=+crt-static -C relocation-model=static ;;
 esac
 exec "$rustc" "$@"

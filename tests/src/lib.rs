@@ -1,4 +1,14 @@
 //! What the cross-crate tests share. Everything made here is taken away again on drop, on a failing test too.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
+pub mod cgroup;
+pub mod docker;
+pub mod exporter;
+pub mod http;
+pub mod image;
 pub mod live;
+pub mod load;
+pub mod page;
+pub mod prometheus;
+pub mod running;
+pub mod temp;

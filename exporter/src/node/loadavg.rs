@@ -35,7 +35,10 @@ struct Loadavg {
 }
 
 impl Loadavg {
-    #[expect(clippy::unnecessary_wraps, reason = "the table's signature; other collectors have flags to refuse")]
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "the table's signature; other collectors have flags to refuse"
+    )]
     fn build(context: &Context<'_>) -> Result<Box<dyn Collector>, ConfigError> {
         Ok(Box::new(Self { file: KeptFile::new(context.paths.procfs.join("loadavg"), Serves::Whole) }))
     }

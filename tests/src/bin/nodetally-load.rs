@@ -1,0 +1,100 @@
+//! Load of known size, one static file that runs on the host and in any container:
+//!
+//! * `cpu PERCENT`: burns that share of one CPU
+//! * `memory BYTES`: touches that much memory and holds it
+//! * `sink PORT`: takes UDP datagrams and TCP streams and answers nothing
+//! * `udp ADDRESS BYTES_PER_SECOND`, `tcp ADDRESS BYTES_PER_SECOND`: sends at that rate
+//!
+//! Runs until it is killed.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words[..] {
+        ["cpu", percent] => cpu(number(percent)),
+        ["memory", bytes] => memory(number(bytes)),
+        ["sink", port] => sink(port),
+        ["udp", address, rate] => {
+            let socket = UdpSocket::bind("0.0.0.0:0").and_then(|s| s.connect(address).map(|()| s));
+            let socket = socket.unwrap_or_else(|e| end(&format!("{address}: {e}")));
+            // A lost or refused datagram is still sent: the sender goes on.
+            paced(number(rate), 1000, |piece| drop(socket.send(piece)));
+        }
+        ["tcp", address, rate] => {
+            let mut socket = TcpStream::connect(address).unwrap_or_else(|e| end(&format!("{address}: {e}")));
+            paced(number(rate), 16 << 10, |piece| {
+                socket.write_all(piece).unwrap_or_else(|e| end(&format!("{address}: {e}")));
+            });
+        }
+        _ => end("usage: cpu PERCENT | memory BYTES | sink PORT | udp ADDRESS RATE | tcp ADDRESS RATE"),
+    }
+}
+
+fn end(why: &str) -> ! {
+    eprintln!("nodetally-load: {why}");
+    std::process::exit(1)
+}
+
+fn number(text: &str) -> u64 {
+    text.parse().unwrap_or_else(|_| end(&format!("not a number: {text}")))
+}
+
+fn cpu(percent: u64) {
+    const PERIOD: Duration = Duration::from_millis(20);
+    let busy = PERIOD.mul_f64(percent.min(100) as f64 / 100.0);
+    let mut due = Instant::now();
+    loop {
+        while due.elapsed() < busy {
+            std::hint::spin_loop();
+        }
+        due += PERIOD;
+        if percent < 100 {
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+    }
+}
+
+fn memory(bytes: u64) {
+    let mut held = vec![0_u8; usize::try_from(bytes).unwrap_or_else(|_| end("too much memory"))];
+    for page in held.chunks_mut(4096) {
+        page[0] = 1;
+    }
+    println!("holding {}", std::hint::black_box(&held).len());
+    loop {
+        std::thread::park();
+    }
+}
+
+fn sink(port: &str) {
+    let address = format!("0.0.0.0:{port}");
+    let udp = UdpSocket::bind(&address).unwrap_or_else(|e| end(&format!("{address}: {e}")));
+    std::thread::spawn(move || {
+        let mut piece = [0; 2048];
+        while udp.recv(&mut piece).is_ok() {}
+    });
+    let tcp = TcpListener::bind(&address).unwrap_or_else(|e| end(&format!("{address}: {e}")));
+    println!("listening");
+    for mut stream in tcp.incoming().flatten() {
+        std::thread::spawn(move || {
+            let mut piece = vec![0; 64 << 10];
+            while matches!(stream.read(&mut piece), Ok(1..)) {}
+        });
+    }
+}
+
+/// Sends pieces so that the bytes sent never run ahead of the clock; a late one is caught up.
+fn paced(bytes_per_second: u64, piece: usize, mut send: impl FnMut(&[u8])) {
+    let data = vec![0x5a_u8; piece];
+    let begun = Instant::now();
+    let interval = Duration::from_secs_f64(piece as f64 / bytes_per_second.max(1) as f64);
+    let mut due = begun;
+    loop {
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        send(&data);
+        due += interval;
+    }
+}

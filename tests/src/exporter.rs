@@ -1,0 +1,89 @@
+//! Starting the exporter that was built with these tests.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::http::{self, Response};
+use crate::page::Page;
+use crate::running::{Running, until};
+
+/// `$NODETALLY_BIN`, else `nodetally` of the same build as this test (`target/debug/deps/test-...` -> `target/debug`).
+pub fn binary() -> PathBuf {
+    let named = std::env::var_os("NODETALLY_BIN").map(PathBuf::from);
+    let found = named.unwrap_or_else(|| {
+        let test = std::env::current_exe().unwrap();
+        let profile = test.ancestors().find(|dir| dir.join("deps").is_dir()).unwrap();
+        profile.join("nodetally")
+    });
+    assert!(found.is_file(), "{}: not built; type `cargo build`, or set NODETALLY_BIN", found.display());
+    found
+}
+
+/// A started exporter; killed on drop.
+#[derive(Debug)]
+pub struct Exporter {
+    /// The process and its log.
+    pub process: Running,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Exporter {
+    /// Starts it on a free loopback port with these flags and waits until it answers.
+    pub fn start(flags: &[&str]) -> Self {
+        Self::start_at(http::free_address(), flags)
+    }
+
+    /// As [`Self::start`], at this address.
+    pub fn start_at(address: SocketAddr, flags: &[&str]) -> Self {
+        Self::start_with(address, Command::new(binary()).args(flags))
+    }
+
+    /// Starts a command that becomes the exporter; the listen address is added to it.
+    pub fn start_with(address: SocketAddr, command: &mut Command) -> Self {
+        let process = Running::start(command.arg(format!("--web.listen-address={address}")));
+        let mut exporter = Self { process, address };
+        let healthy = until(Duration::from_secs(20), || {
+            let answers = http::get(address, "/-/healthy").is_ok_and(|r| r.status == 200);
+            answers || !exporter.process.is_running()
+        });
+        let running = exporter.process.is_running();
+        assert!(healthy && running, "the exporter did not come up:\n{}", exporter.process.said());
+        exporter
+    }
+
+    /// GET of a path (with query).
+    pub fn get(&self, target: &str) -> Response {
+        http::get(self.address, target)
+            .unwrap_or_else(|e| panic!("GET {target}: {e}\n{}", self.process.said()))
+    }
+
+    /// `/metrics`, parsed strictly.
+    pub fn page(&self) -> Page {
+        self.page_of("/metrics")
+    }
+
+    /// Another target that answers with a page, such as `/metrics?collect[]=cpu`.
+    pub fn page_of(&self, target: &str) -> Page {
+        let response = self.get(target);
+        assert_eq!(response.status, 200, "{target}: {}", response.text());
+        Page::parse(&response.text())
+    }
+
+    /// The ids of the eBPF programs its descriptors hold, from `/proc/PID/fdinfo`.
+    pub fn bpf_programs(&self) -> Vec<u32> {
+        let folder = format!("/proc/{}/fdinfo", self.process.pid());
+        let entries = std::fs::read_dir(folder).unwrap().filter_map(Result::ok);
+        let mut ids: Vec<u32> = entries.filter_map(|entry| program_id(&entry.path())).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+}
+
+fn program_id(fdinfo: &Path) -> Option<u32> {
+    let text = std::fs::read_to_string(fdinfo).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("prog_id:")?.trim().parse().ok())
+}

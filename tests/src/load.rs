@@ -1,0 +1,44 @@
+//! The command of the load generator (`bin/nodetally-load.rs`), which is one static file.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Where the generator lies: beside the test's folder, as cargo builds it for the tests of this crate.
+pub fn binary() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.ancestors().find(|dir| dir.join("deps").is_dir()).unwrap();
+    let found = profile.join("nodetally-load");
+    assert!(found.is_file(), "{}: not built; type `cargo build -p tests`", found.display());
+    found
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command.args(args);
+    command
+}
+
+/// Burns this share of one CPU, in percent.
+pub fn cpu(percent: u64) -> Command {
+    command(&["cpu", &percent.to_string()])
+}
+
+/// Touches and holds this much memory.
+pub fn memory(bytes: u64) -> Command {
+    command(&["memory", &bytes.to_string()])
+}
+
+/// Takes UDP and TCP on this port.
+pub fn sink(port: u16) -> Command {
+    command(&["sink", &port.to_string()])
+}
+
+/// Sends UDP payload at this rate, in datagrams of 1,000 bytes.
+pub fn udp(address: &str, bytes_per_second: u64) -> Command {
+    command(&["udp", address, &bytes_per_second.to_string()])
+}
+
+/// Sends TCP payload at this rate.
+pub fn tcp(address: &str, bytes_per_second: u64) -> Command {
+    command(&["tcp", address, &bytes_per_second.to_string()])
+}
