@@ -2,4 +2,5 @@
 
 pub mod file;
 pub mod netlink;
+pub mod runtime;
 pub mod text;
