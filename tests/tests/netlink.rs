@@ -25,9 +25,9 @@ impl Namespace {
         sleep.args(["netns", "exec", name, "sleep", "600"]).stdin(Stdio::null());
         let namespace = Self { name, outer, inhabitant: sleep.spawn().unwrap() };
         ip(&format!("link add {outer} type veth peer name inner0 netns {name}"));
-        ip(&format!("addr add 10.213.77.1/24 dev {outer}"));
+        ip(&format!("addr add 198.18.77.1/24 dev {outer}"));
         ip(&format!("link set {outer} up"));
-        ip(&format!("-n {name} addr add 10.213.77.2/24 dev inner0"));
+        ip(&format!("-n {name} addr add 198.18.77.2/24 dev inner0"));
         ip(&format!("-n {name} link set inner0 up"));
         ip(&format!("-n {name} link set lo up"));
         namespace
@@ -116,8 +116,8 @@ fn a_veth_is_counted_and_its_peer_is_found() {
     let space = Namespace::new("ntt-veth", "ntt-outer");
     let pid = space.inhabitant.id();
     // A datagram to a closed port comes back as an ICMP error, so both directions count.
-    let socket = std::net::UdpSocket::bind("10.213.77.1:0").unwrap();
-    socket.send_to(&[0; 500], "10.213.77.2:9").unwrap();
+    let socket = std::net::UdpSocket::bind("198.18.77.1:0").unwrap();
+    socket.send_to(&[0; 500], "198.18.77.2:9").unwrap();
     std::thread::sleep(std::time::Duration::from_millis(100));
     let mut links = Links::new();
 
