@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -130,8 +130,29 @@ impl Cgroup {
         fs::write(file, bytes.to_string()).unwrap();
     }
 
-    /// Starts a program in it: a shell joins the group everywhere and then becomes the program.
+    /// Makes this many groups below it, named like containers, each with one sleeping process. They end with
+    /// this group.
+    pub fn fill_with_sleepers(&self, number: usize) {
+        for i in 0..number {
+            let path = format!("{}/{i:064x}", self.path);
+            for hierarchy in &self.hierarchies {
+                make(hierarchy, &path);
+            }
+            let group = std::mem::ManuallyDrop::new(Self { path, hierarchies: self.hierarchies.clone() });
+            let mut sleeper = group.joining(Command::new("sleep").arg("infinity"));
+            sleeper.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            // Reaped by init once this process is gone, or never seen again: it is killed with the group.
+            drop(sleeper.spawn().unwrap());
+        }
+    }
+
+    /// Starts a program in it.
     pub fn start(&self, command: &Command) -> Running {
+        Running::start(&mut self.joining(command))
+    }
+
+    /// A shell that joins the group in every hierarchy and then becomes the program.
+    fn joining(&self, command: &Command) -> Command {
         const JOIN: &str = r#"n=$1; shift; while [ $n -gt 0 ]; do echo 0 > "$1" || exit 97; shift; n=$((n-1)); done; exec "$@""#;
         let files: Vec<PathBuf> =
             self.hierarchies.iter().map(|h| join(&h.mount, &self.path).join("cgroup.procs")).collect();
@@ -139,7 +160,7 @@ impl Cgroup {
         shell.args(["-c", JOIN, "join"]).arg(files.len().to_string()).args(&files);
         shell.arg(command.get_program()).args(command.get_args());
         shell.envs(command.get_envs().filter_map(|(k, v)| Some((k, v?))));
-        Running::start(&mut shell)
+        shell
     }
 }
 
@@ -181,7 +202,7 @@ fn make(hierarchy: &Hierarchy, path: &str) {
 
 /// Kills what runs there and removes the folder, children first; tried for some seconds, for dying takes time.
 fn remove(dir: &Path) {
-    until(Duration::from_secs(5), || {
+    until(Duration::from_secs(20), || {
         for folder in tree(dir) {
             kill_all(&folder);
             let _ = fs::remove_dir(&folder);

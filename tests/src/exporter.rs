@@ -72,15 +72,19 @@ impl Exporter {
         Page::parse(&response.text())
     }
 
-    /// The ids of the eBPF programs its descriptors hold, from `/proc/PID/fdinfo`.
+    /// The ids of the eBPF programs that it holds.
     pub fn bpf_programs(&self) -> Vec<u32> {
-        let folder = format!("/proc/{}/fdinfo", self.process.pid());
-        let entries = std::fs::read_dir(folder).unwrap().filter_map(Result::ok);
-        let mut ids: Vec<u32> = entries.filter_map(|entry| program_id(&entry.path())).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids
+        bpf_programs(self.process.pid())
     }
+}
+
+/// The ids of the eBPF programs and links that a process' descriptors hold, from `/proc/PID/fdinfo`.
+pub fn bpf_programs(pid: u32) -> Vec<u32> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap().filter_map(Result::ok);
+    let mut ids: Vec<u32> = entries.filter_map(|entry| program_id(&entry.path())).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
 }
 
 fn program_id(fdinfo: &Path) -> Option<u32> {

@@ -1,0 +1,183 @@
+//! One exporter, one path: latency, CPU, memory and system calls of its scrapes.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
+use tests::http::Connection;
+use tests::running::{Running, Signal};
+
+use super::target::Target;
+use super::{go_on, pause};
+use crate::Outcome;
+
+/// What was measured of one path.
+#[derive(Debug)]
+pub struct Measured {
+    /// Exporter and path in words.
+    pub name: String,
+    /// Latency from request to last byte, middle and 99th percentile.
+    pub p50: Duration,
+    /// See `p50`.
+    pub p99: Duration,
+    /// CPU time of the whole process per scrape; work between scrapes counts too.
+    pub cpu: Duration,
+    /// CPU time while nobody scrapes, as a share of one CPU.
+    pub idle: f64,
+    /// Resident memory after the scrapes, in KiB.
+    pub rss_kib: u64,
+    /// System calls per scrape, all threads.
+    pub calls: f64,
+    /// The most frequent of them.
+    pub most: Vec<(String, f64)>,
+    /// Samples on the page.
+    pub samples: usize,
+    /// Bytes of the page, not compressed.
+    pub bytes: usize,
+}
+
+/// Measures; the strace runs come last, for they slow the exporter down.
+pub fn measure(name: &str, target: &Target, path: &str, scrapes: usize) -> Outcome<Measured> {
+    let io = |e: std::io::Error| e.to_string();
+    let mut connection = Connection::open(target.address).map_err(io)?;
+    for _ in 0..5 {
+        scrape(&mut connection, path)?;
+    }
+    let mut latencies = Vec::with_capacity(scrapes);
+    let mut body = Vec::new();
+    let before = cpu_time(target.pid())?;
+    for _ in 0..scrapes {
+        go_on()?;
+        let begun = Instant::now();
+        body = scrape(&mut connection, path)?;
+        latencies.push(begun.elapsed());
+    }
+    let cpu = cpu_time(target.pid())?.saturating_sub(before) / u32::try_from(scrapes).unwrap_or(u32::MAX);
+    let idle = idle_share(target.pid())?;
+    let calls = calls_per_scrape(target, &mut connection, path)?;
+    let mut most: Vec<(String, f64)> = calls.clone().into_iter().collect();
+    most.sort_by(|a, b| b.1.total_cmp(&a.1));
+    most.truncate(6);
+    latencies.sort_unstable();
+    Ok(Measured {
+        name: name.to_owned(),
+        p50: percentile(&latencies, 50),
+        p99: percentile(&latencies, 99),
+        cpu,
+        idle,
+        rss_kib: rss_kib(target.pid())?,
+        calls: calls.values().sum(),
+        most,
+        samples: body.split(|b| *b == b'\n').filter(|line| !line.is_empty() && line[0] != b'#').count(),
+        bytes: body.len(),
+    })
+}
+
+fn scrape(connection: &mut Connection, path: &str) -> Outcome<Vec<u8>> {
+    let answer = connection.request("GET", path, &[]).map_err(|e| format!("GET {path}: {e}"))?;
+    if answer.status == 200 { Ok(answer.body) } else { Err(format!("GET {path}: {}", answer.status)) }
+}
+
+/// User and system time of all threads, live and dead, by the process' own clock.
+fn cpu_time(pid: u32) -> Outcome<Duration> {
+    let pid = Pid::from_raw(i32::try_from(pid).map_err(|e| e.to_string())?);
+    let now = clock_getcpuclockid(pid).and_then(nix::time::ClockId::now);
+    now.map(Duration::from).map_err(|e| format!("CPU clock of process {pid}: {e}"))
+}
+
+fn idle_share(pid: u32) -> Outcome<f64> {
+    const SPAN: Duration = Duration::from_secs(2);
+    let before = cpu_time(pid)?;
+    pause(SPAN)?;
+    Ok(cpu_time(pid)?.saturating_sub(before).as_secs_f64() / SPAN.as_secs_f64())
+}
+
+fn rss_kib(pid: u32) -> Outcome<u64> {
+    let path = format!("/proc/{pid}/status");
+    let text = std::fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).ok_or(format!("{path}: no VmRSS"))
+}
+
+/// Nearest rank.
+fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+}
+
+/// The calls of 30 scrapes less those of 10, so that attaching and timers fall out.
+fn calls_per_scrape(
+    target: &Target,
+    connection: &mut Connection,
+    path: &str,
+) -> Outcome<BTreeMap<String, f64>> {
+    const FEW: u32 = 10;
+    const MANY: u32 = 30;
+    let few = traced(target, connection, path, FEW)?;
+    let many = traced(target, connection, path, MANY)?;
+    let per_scrape = |name: &String, n: &u64| {
+        let difference = *n as f64 - few.get(name).copied().unwrap_or_default() as f64;
+        (name.clone(), difference.max(0.0) / f64::from(MANY - FEW))
+    };
+    Ok(many.iter().map(|(name, n)| per_scrape(name, n)).collect())
+}
+
+fn traced(
+    target: &Target,
+    connection: &mut Connection,
+    path: &str,
+    scrapes: u32,
+) -> Outcome<BTreeMap<String, u64>> {
+    let file = std::env::temp_dir().join(format!("nodetally-bench-{}.strace", std::process::id()));
+    let mut strace = Running::start(
+        Command::new("strace").args(["-f", "-c", "-o"]).arg(&file).args(["-p", &target.pid().to_string()]),
+    );
+    if !strace.says("attached", Duration::from_secs(10)) {
+        return Err(format!("strace could not attach: {}", strace.said().trim_end()));
+    }
+    for _ in 0..scrapes {
+        go_on()?;
+        scrape(connection, path)?;
+    }
+    strace.signal(Signal::INT);
+    let ended = strace.wait(Duration::from_secs(10)).is_some();
+    let text = std::fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()));
+    let _ = std::fs::remove_file(&file);
+    if ended { Ok(parse_counts(&text?)) } else { Err("strace did not end".to_owned()) }
+}
+
+/// The table of `strace -c`: calls in the fourth column, the name in the last.
+fn parse_counts(text: &str) -> BTreeMap<String, u64> {
+    let rows = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let counted = rows.filter_map(|row| Some(((*row.last()?).to_owned(), row.get(3)?.parse().ok()?)));
+    counted.filter(|(name, _)| name != "total").collect()
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn straces_table_is_read() {
+        let text = "% time     seconds  usecs/call     calls    errors syscall\n\
+                    ------ ----------- ----------- --------- --------- ----------------\n \
+                    60.00    0.000600           6       100           pread64\n \
+                    40.00    0.000400           4        10         2 epoll_wait\n\
+                    ------ ----------- ----------- --------- --------- ----------------\n\
+                    100.00    0.001000           9       110         2 total\n";
+        let counts = parse_counts(text);
+        assert_eq!(counts.get("pread64"), Some(&100));
+        assert_eq!(counts.get("epoll_wait"), Some(&10));
+        assert_eq!(counts.len(), 2);
+    }
+
+    #[test]
+    fn percentiles_are_of_the_nearest_rank() {
+        let sorted: Vec<Duration> = (1..=200).map(Duration::from_millis).collect();
+        assert_eq!(percentile(&sorted, 50), Duration::from_millis(100));
+        assert_eq!(percentile(&sorted, 99), Duration::from_millis(198));
+        assert_eq!(percentile(&[], 99), Duration::ZERO);
+    }
+}
