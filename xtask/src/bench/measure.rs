@@ -141,7 +141,8 @@ fn traced(
         go_on()?;
         scrape(connection, path)?;
     }
-    strace.signal(Signal::INT);
+    // Not SIGINT: children inherit that this process blocks it.
+    strace.signal(Signal::HUP);
     let ended = strace.wait(Duration::from_secs(10)).is_some();
     let text = std::fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()));
     let _ = std::fs::remove_file(&file);
