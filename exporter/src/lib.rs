@@ -9,3 +9,4 @@ pub mod metric;
 pub mod node;
 
 pub mod source;
+pub mod web;

@@ -1,0 +1,478 @@
+//! The server over real loopback sockets, with scrapes that behave as told.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    collections::HashMap,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use hyper::body::Bytes;
+use prometheus::Registry;
+use tokio::sync::oneshot;
+
+use super::{HttpMetrics, ScrapeError, Scrapes, bind, connection::Limits, server::serve_within};
+use crate::config::{ListenAddress, WebSettings};
+
+const LINE: &[u8] = b"node_load1 0.25\n";
+
+/// Scrapes that the name of the collector tells what to do.
+struct Told;
+
+impl Scrapes for Told {
+    type Selection = String;
+
+    fn select(&self, collect: &[String], exclude: &[String]) -> Result<String, String> {
+        match (collect.first().map(String::as_str), exclude.len()) {
+            (Some("nonsense"), _) => Err("missing collector: nonsense".to_owned()),
+            (Some(name), _) => Ok(name.to_owned()),
+            (None, 0) => Ok("all".to_owned()),
+            (None, _) => Ok("some".to_owned()),
+        }
+    }
+
+    async fn scrape(&self, selection: String, deadline: Instant) -> Result<Bytes, ScrapeError> {
+        match selection.as_str() {
+            "late" => {
+                tokio::time::sleep_until(deadline.into()).await;
+                Err(ScrapeError::Late)
+            }
+            "never" => std::future::pending().await,
+            "slow" => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                Ok(Bytes::from_static(LINE))
+            }
+            "stopped" => Err(ScrapeError::Stopped),
+            "some" => Ok(Bytes::from_static(b"some\n")),
+            "huge" => Ok(Bytes::from(LINE.repeat(2_000_000))),
+            "page" => Ok(Bytes::from(LINE.repeat(1000))),
+            _ => Ok(Bytes::from_static(LINE)),
+        }
+    }
+
+    fn ready(&self) -> bool {
+        true
+    }
+}
+
+struct Server {
+    address: SocketAddr,
+    registry: Registry,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    fn start() -> Self {
+        Self::with(Limits::default(), "/metrics", 40)
+    }
+
+    fn with(limits: Limits, path: &str, max_requests: usize) -> Self {
+        let settings = WebSettings {
+            listen: vec![ListenAddress::parse("127.0.0.1:0", "").unwrap()],
+            telemetry_path: path.to_owned(),
+            max_requests,
+            exporter_metrics: true,
+        };
+        let listeners = bind(&settings).unwrap();
+        let address = listeners[0].local_addr().unwrap();
+        let registry = Registry::new();
+        let metrics = HttpMetrics::new(&registry).unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let shutdown = async { stopped.await.unwrap_or(()) };
+            serve_within(limits, listeners, &settings, Arc::new(Told), metrics, shutdown).unwrap();
+        });
+        Self { address, registry, stop: Some(stop), thread: Some(thread) }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream
+    }
+
+    fn send(&self, request: &str) -> TcpStream {
+        let mut stream = self.connect();
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    }
+
+    fn ask(&self, method: &str, target: &str, headers: &str) -> Answer {
+        let mut stream = self
+            .send(&format!("{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n"));
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        Answer::parse(&bytes)
+    }
+
+    fn get(&self, target: &str) -> Answer {
+        self.ask("GET", target, "")
+    }
+
+    /// A figure of the server's own, by name and label value.
+    fn figure(&self, name: &str, label: &str) -> f64 {
+        let families = self.registry.gather();
+        let family = families.iter().find(|family| family.name() == name).unwrap();
+        let metric = family
+            .get_metric()
+            .iter()
+            .find(|metric| metric.get_label().iter().all(|pair| pair.value() == label))
+            .unwrap();
+        metric.get_counter().get_value() + metric.get_gauge().get_value()
+    }
+
+    /// Ends the server; how long that took.
+    fn stop(&mut self) -> Duration {
+        let begun = Instant::now();
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+        begun.elapsed()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+struct Answer {
+    status: u16,
+    headers: HashMap<String, String>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn parse(bytes: &[u8]) -> Self {
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a header");
+        let head = str::from_utf8(&bytes[..end]).unwrap();
+        let (first, rest) = head.split_once("\r\n").unwrap();
+        let headers = rest
+            .split("\r\n")
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        let status = first.split(' ').nth(1).unwrap().parse().unwrap();
+        Self { status, headers, body: bytes[end + 4..].to_vec() }
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+
+    fn text(&self) -> &str {
+        str::from_utf8(&self.body).unwrap()
+    }
+}
+
+#[test]
+fn every_route_answers_as_specified() {
+    let server = Server::start();
+    for (target, status, kind, body) in [
+        (
+            "/metrics",
+            200,
+            "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
+            "node_load1 0.25\n",
+        ),
+        (
+            "/metrics?exclude[]=cpu",
+            200,
+            "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
+            "some\n",
+        ),
+        ("/metrics?collect%5B%5D=nonsense", 400, "text/plain; charset=utf-8", "missing collector: nonsense"),
+        (
+            "/metrics?collect[]=a&exclude[]=b",
+            400,
+            "text/plain; charset=utf-8",
+            "Combined collect and exclude queries are not allowed.",
+        ),
+        ("/metrics?collect[]=stopped", 503, "text/plain; charset=utf-8", "The exporter is stopping.\n"),
+        ("/-/healthy", 200, "text/plain; charset=utf-8", "nodetally is healthy.\n"),
+        ("/-/ready", 200, "text/plain; charset=utf-8", "nodetally is ready.\n"),
+        ("/metrics/", 404, "text/plain; charset=utf-8", "404 page not found\n"),
+        ("/debug/pprof/", 404, "text/plain; charset=utf-8", "404 page not found\n"),
+        ("//", 404, "text/plain; charset=utf-8", "404 page not found\n"),
+    ] {
+        for method in ["GET", "POST", "DELETE", "PURGE"] {
+            let answer = server.ask(method, target, "");
+            assert_eq!((answer.status, answer.header("content-type")), (status, kind), "{method} {target}");
+            assert_eq!(answer.text(), body, "{method} {target}");
+        }
+    }
+    let page = server.get("/");
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    for path in ["/metrics", "/-/healthy", "/-/ready"] {
+        assert!(page.text().contains(&format!("href=\"{path}\"")), "{path}");
+    }
+    let answer = server.ask("GET", "/metrics", "Accept: text/plain;escaping=allow-utf-8\r\n");
+    assert!(answer.header("content-type").ends_with("; escaping=allow-utf-8"));
+}
+
+#[test]
+fn metrics_may_live_at_the_root() {
+    let server = Server::with(Limits::default(), "/", 40);
+    assert_eq!(server.get("/").body, LINE);
+    assert_eq!(server.get("/metrics").status, 404);
+}
+
+#[test]
+fn head_has_the_length_and_no_body() {
+    let server = Server::start();
+    for target in ["/metrics", "/", "/-/healthy", "/nowhere"] {
+        let (head, get) = (server.ask("HEAD", target, ""), server.get(target));
+        assert_eq!(head.status, get.status, "{target}");
+        assert_eq!(head.header("content-length"), get.body.len().to_string(), "{target}");
+        assert!(head.body.is_empty(), "{target}");
+    }
+}
+
+#[test]
+fn gzip_is_whole_and_tiny_pages_are_left_alone() {
+    let server = Server::start();
+    let packed = server.ask("GET", "/metrics?collect[]=page", "Accept-Encoding: gzip\r\n");
+    assert_eq!(packed.header("content-encoding"), "gzip");
+    assert_eq!(packed.header("content-length"), packed.body.len().to_string());
+    let mut plain = Vec::new();
+    flate2::read::GzDecoder::new(&packed.body[..]).read_to_end(&mut plain).unwrap();
+    assert_eq!(plain, LINE.repeat(1000));
+    assert!(packed.body.len() < plain.len() / 10);
+
+    let refused = server.ask("GET", "/metrics?collect[]=page", "Accept-Encoding: gzip;q=0, *\r\n");
+    assert_eq!((refused.header("content-encoding"), refused.body.len()), ("", plain.len()));
+    let tiny = server.ask("GET", "/metrics", "Accept-Encoding: gzip\r\n");
+    assert_eq!((tiny.header("content-encoding"), &tiny.body[..]), ("", LINE));
+}
+
+#[test]
+fn over_the_limit_scrapes_are_refused_and_counted() {
+    let server = Server::with(Limits::default(), "/metrics", 2);
+    assert!(server.figure("promhttp_metric_handler_requests_total", "500").abs() < 0.5);
+    let held: Vec<_> =
+        (0..2).map(|_| server.send("GET /metrics?collect[]=never HTTP/1.1\r\nHost: x\r\n\r\n")).collect();
+    while server.figure("promhttp_metric_handler_requests_in_flight", "") < 1.5 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let refused = server.get("/metrics");
+    assert_eq!(refused.status, 503);
+    assert_eq!(refused.text(), "Limit of concurrent requests reached (2), try again later.\n");
+    assert_eq!(server.get("/-/healthy").status, 200);
+    drop(held);
+    let count = server.figure("promhttp_metric_handler_requests_total", "503");
+    assert!((count - 1.0).abs() < 0.5, "{count}");
+}
+
+#[test]
+fn a_late_scrape_is_answered_in_time_and_health_meanwhile() {
+    let server = Server::start();
+    let timeout = "X-Prometheus-Scrape-Timeout-Seconds: 1.5\r\n";
+    std::thread::scope(|scope| {
+        let server = &server;
+        for collector in ["late", "never"] {
+            scope.spawn(move || {
+                let begun = Instant::now();
+                let answer = server.ask("GET", &format!("/metrics?collect[]={collector}"), timeout);
+                assert_eq!((answer.status, answer.text()), (503, "The scrape was not finished in time.\n"));
+                let taken = begun.elapsed().as_secs_f64();
+                assert!((1.3..1.5).contains(&taken), "{taken}");
+            });
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        let begun = Instant::now();
+        assert_eq!(server.get("/-/healthy").status, 200);
+        assert!(begun.elapsed() < Duration::from_millis(700));
+    });
+}
+
+#[test]
+fn a_connection_serves_many_requests_even_pipelined() {
+    let server = Server::start();
+    let one = "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut stream = server.send(&format!("{one}{one}GET /metrics HTTP/1.0\r\n\r\n"));
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    assert_eq!(text.matches("is healthy").count(), 2, "{text}");
+    assert!(text.ends_with("node_load1 0.25\n"), "{text}");
+}
+
+#[test]
+fn a_client_may_end_its_half_after_asking() {
+    let server = Server::start();
+    let mut stream = server.send("GET /metrics?collect[]=slow HTTP/1.1\r\nHost: x\r\n\r\n");
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    assert_eq!(Answer::parse(&bytes).body, LINE);
+}
+
+#[test]
+fn garbage_harms_nobody() {
+    let server = Server::start();
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(1 << 20));
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(5000));
+    let behind = "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n\0\u{1}\u{2}garbage\r\n\r\n";
+    for request in [
+        "\0\0\0\0",
+        "\r\n\r\n\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "GET /metrics HTTP/9.9\r\n\r\n",
+        "GET\r\n\r\n",
+        "POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        "POST /metrics HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzzzz\r\n",
+        "CONNECT x:1 HTTP/1.1\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nConnection: close\r\n\r\n",
+        &long,
+        &many,
+        behind,
+    ] {
+        let mut stream = server.connect();
+        // The server may have hung up before it took all.
+        let _ = stream.write_all(request.as_bytes());
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    assert_eq!(server.get("/metrics").body, LINE);
+}
+
+#[test]
+fn a_body_is_not_waited_for() {
+    let server = Server::start();
+    let mut stream =
+        server.send("POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\nsome");
+    let mut bytes = Vec::new();
+    let begun = Instant::now();
+    // The rest of the body is never read, so the end may come as a reset.
+    let _ = stream.read_to_end(&mut bytes);
+    assert_eq!(Answer::parse(&bytes).body, LINE);
+    assert!(begun.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn slow_headers_idle_connections_and_those_who_do_not_read_are_closed() {
+    let ms = Duration::from_millis;
+    let limits = Limits { header: ms(300), idle: ms(3000), write: ms(400), ..Limits::default() };
+    let server = Server::with(limits, "/metrics", 40);
+    std::thread::scope(|scope| {
+        let server = &server;
+        // One byte at a time does not prolong the time for a header.
+        scope.spawn(move || {
+            let begun = Instant::now();
+            let mut stream = server.connect();
+            let hung_up = (0..300).any(|_| {
+                std::thread::sleep(ms(20));
+                stream.write_all(b"G").is_err()
+            });
+            assert!(hung_up, "{:?}", begun.elapsed());
+        });
+        scope.spawn(move || {
+            let begun = Instant::now();
+            let _ = server.connect().read_to_end(&mut Vec::new());
+            let taken = begun.elapsed();
+            assert!(taken >= ms(290) && taken < ms(2000), "mute: {taken:?}");
+        });
+        scope.spawn(move || {
+            let begun = Instant::now();
+            let mut stream = server.send("GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n");
+            stream.read_to_end(&mut Vec::new()).unwrap();
+            let taken = begun.elapsed();
+            assert!(taken >= ms(2900) && taken < ms(5000), "idle: {taken:?}");
+        });
+        scope.spawn(move || {
+            let mut stream =
+                server.send("GET /metrics?collect[]=huge HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            std::thread::sleep(ms(1200));
+            let mut got = Vec::new();
+            let _ = stream.read_to_end(&mut got);
+            assert!(got.len() < LINE.len() * 2_000_000, "the answer was cut off");
+        });
+    });
+    assert_eq!(server.get("/metrics?collect[]=huge").body.len(), LINE.len() * 2_000_000);
+}
+
+#[test]
+fn a_thousand_connections_leave_room_for_the_next() {
+    let server = Server::start();
+    let mut crowd = Vec::new();
+    for number in 0..1000 {
+        // A third says nothing, a third half a header, a third waits after an answer.
+        let request = match number % 3 {
+            0 => "",
+            1 => "GET /metrics HTTP/1.1\r\nHos",
+            _ => "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n",
+        };
+        let Ok(mut stream) = TcpStream::connect(server.address) else { continue };
+        let _ = stream.write_all(request.as_bytes());
+        crowd.push(stream);
+    }
+    let begun = Instant::now();
+    assert_eq!(server.get("/-/healthy").status, 200);
+    assert_eq!(server.get("/metrics").body, LINE);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    let open = crowd
+        .iter_mut()
+        .filter_map(|stream| {
+            stream.set_nonblocking(true).unwrap();
+            // Silence means open; an end or a reset, perhaps behind an answer, means closed.
+            let error = stream.read_to_end(&mut Vec::new()).err().map(|error| error.kind());
+            (error == Some(std::io::ErrorKind::WouldBlock)).then_some(())
+        })
+        .count();
+    assert!((100..=256).contains(&open), "{open} of {} open", crowd.len());
+}
+
+#[test]
+fn busy_connections_are_not_sacrificed() {
+    let limits = Limits { connections: 8, ..Limits::default() };
+    let server = Server::with(limits, "/metrics", 0);
+    let mut busy: Vec<_> = (0..7)
+        .map(|_| server.send("GET /metrics?collect[]=slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+        .collect();
+    while server.figure("promhttp_metric_handler_requests_in_flight", "") < 6.5 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let idle: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    for stream in &mut busy {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        assert_eq!(Answer::parse(&bytes).body, LINE);
+    }
+    drop(idle);
+}
+
+#[test]
+fn it_ends_at_once_when_idle_and_lets_answers_finish() {
+    let mut server = Server::start();
+    let mut idle = server.send("GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut silent = server.connect();
+    let mut one = [0; 1];
+    idle.read_exact(&mut one).unwrap();
+    let taken = server.stop();
+    assert!(taken < Duration::from_millis(150), "{taken:?}");
+    for stream in [&mut idle, &mut silent] {
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    assert!(TcpStream::connect(server.address).is_err(), "the port is free again");
+
+    let mut server = Server::start();
+    let mut slow = server.send("GET /metrics?collect[]=slow HTTP/1.1\r\nHost: x\r\n\r\n");
+    let _stuck = server.send("GET /metrics?collect[]=never HTTP/1.1\r\nHost: x\r\n\r\n");
+    while server.figure("promhttp_metric_handler_requests_in_flight", "") < 1.5 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let taken = server.stop();
+    assert!(taken > Duration::from_millis(150) && taken < Duration::from_millis(600), "{taken:?}");
+    let mut bytes = Vec::new();
+    slow.read_to_end(&mut bytes).unwrap();
+    assert_eq!(Answer::parse(&bytes).body, LINE);
+}
