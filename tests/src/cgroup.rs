@@ -1,6 +1,7 @@
 //! Control groups of a test's own, the same path in every hierarchy of this machine (v1, v2 or both).
 
 use std::fs;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -58,33 +59,17 @@ fn parse_mounts(text: &str) -> Vec<Hierarchy> {
     found
 }
 
-/// A group in every hierarchy. On drop its processes are killed and the group is removed, children first.
-#[derive(Debug)]
-pub struct Cgroup {
+/// A group that someone else made: it can be read, and nothing happens to it on drop.
+#[derive(Debug, Clone)]
+pub struct Existing {
     path: String,
     hierarchies: Vec<Hierarchy>,
 }
 
-impl Cgroup {
-    /// `/nodetally-<tag>-<pid>-<n>`.
-    pub fn new(tag: &str) -> Self {
-        remove_leftovers();
-        Self::at(format!("/{}", unique(tag)))
-    }
-
-    /// A group below this one. Drop the child before the parent or leave both to the parent's drop.
-    #[must_use]
-    pub fn child(&self, name: &str) -> Self {
-        Self::at(format!("{}/{name}", self.path))
-    }
-
-    /// A group at this path, made with its parents; the parents stay.
-    pub fn at(path: String) -> Self {
-        let group = Self { path, hierarchies: hierarchies() };
-        for hierarchy in &group.hierarchies {
-            make(hierarchy, &group.path);
-        }
-        group
+impl Existing {
+    /// The group at this path.
+    pub fn at(path: &str) -> Self {
+        Self { path: path.to_owned(), hierarchies: hierarchies() }
     }
 
     /// The path as in `/proc/PID/cgroup`.
@@ -121,6 +106,41 @@ impl Cgroup {
         let v1 = fs::read_to_string(dir.join("memory.usage_in_bytes"));
         v1.or_else(|_| fs::read_to_string(dir.join("memory.current"))).unwrap().trim().parse().unwrap()
     }
+}
+
+/// A group in every hierarchy. On drop its processes are killed and the group is removed, children first.
+#[derive(Debug)]
+pub struct Cgroup(Existing);
+
+impl Deref for Cgroup {
+    type Target = Existing;
+
+    fn deref(&self) -> &Existing {
+        &self.0
+    }
+}
+
+impl Cgroup {
+    /// `/nodetally-<tag>-<pid>-<n>`.
+    pub fn new(tag: &str) -> Self {
+        remove_leftovers();
+        Self::at(format!("/{}", unique(tag)))
+    }
+
+    /// A group below this one. Drop the child before the parent or leave both to the parent's drop.
+    #[must_use]
+    pub fn child(&self, name: &str) -> Self {
+        Self::at(format!("{}/{name}", self.path))
+    }
+
+    /// A group at this path, made with its parents; the parents stay.
+    pub fn at(path: String) -> Self {
+        let group = Self(Existing::at(&path));
+        for hierarchy in &group.hierarchies {
+            make(hierarchy, &group.path);
+        }
+        group
+    }
 
     /// Sets the memory limit in bytes.
     pub fn limit_memory(&self, bytes: u64) {
@@ -138,7 +158,8 @@ impl Cgroup {
             for hierarchy in &self.hierarchies {
                 make(hierarchy, &path);
             }
-            let group = std::mem::ManuallyDrop::new(Self { path, hierarchies: self.hierarchies.clone() });
+            let group =
+                std::mem::ManuallyDrop::new(Self(Existing { path, hierarchies: self.hierarchies.clone() }));
             let mut sleeper = group.joining(Command::new("sleep").arg("infinity"));
             sleeper.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             // Reaped by init once this process is gone, or never seen again: it is killed with the group.
