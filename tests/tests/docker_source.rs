@@ -33,8 +33,8 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
 }
 
-fn pid_of(docker: &Docker, id: &str) -> Option<u32> {
-    Some(docker.run(&["inspect", "-f", "{{.State.Pid}}", id]).parse().unwrap())
+fn pid_of(docker: &Docker, id: &str) -> u32 {
+    docker.run(&["inspect", "-f", "{{.State.Pid}}", id]).parse().unwrap()
 }
 
 // One test: an engine takes seconds to start, and one process has one.
@@ -59,7 +59,7 @@ fn all_of_a_life_is_told(docker: &Docker) {
     assert_eq!((metadata.name.as_str(), metadata.image.as_str()), ("old", BUSYBOX));
     let labels = [("a".to_owned(), "ü b".to_owned()), ("x.y/z".to_owned(), "1".to_owned())];
     assert_eq!(metadata.labels, labels);
-    assert_eq!((metadata.pid, metadata.status), (pid_of(docker, &old), Status::Running));
+    assert_eq!((metadata.pid, metadata.status), (Some(pid_of(docker, &old)), Status::Running));
     assert_eq!((&metadata.network, metadata.health, metadata.restart_count), (&NetworkMode::Own, None, 0));
     let (created, started) = (metadata.created.unwrap(), metadata.started.unwrap());
     assert!(
@@ -74,7 +74,7 @@ fn all_of_a_life_is_told(docker: &Docker) {
     assert_eq!((metadata.pid, metadata.started, metadata.status), (None, None, Status::Created));
     assert_eq!((metadata.name.as_str(), metadata.network), ("born", NetworkMode::Host));
     docker.run(&["start", "born"]);
-    assert_eq!(told(&answers, &born, runs).pid, pid_of(docker, &born));
+    assert_eq!(told(&answers, &born, runs).pid, Some(pid_of(docker, &born)));
 
     // Networks.
     let none = docker.container(&["--network", "none", BUSYBOX, "sleep", "1000"]);
@@ -86,7 +86,7 @@ fn all_of_a_life_is_told(docker: &Docker) {
     docker.run(&["rename", "old", "young"]);
     told(&answers, &old, |metadata| metadata.name == "young");
     docker.run(&["restart", "-t", "0", "young"]);
-    let pid = pid_of(docker, &old);
+    let pid = Some(pid_of(docker, &old));
     let again = told(&answers, &old, |metadata| metadata.pid == pid);
     assert!(again.started > Some(started) && again.created == Some(created), "{again:?}");
     let checks = ["--health-cmd", "test -e /tmp/well", "--health-interval", "1s", "--health-retries", "1"];

@@ -36,7 +36,7 @@ pub(super) enum Error {
     Malformed { call: &'static str },
     #[error("{call}: the runtime ended the stream")]
     Ended { call: &'static str },
-    #[error("the runtime has no event stream")]
+    #[error("it has no event stream and is listed now and then instead")]
     NoEvents,
 }
 

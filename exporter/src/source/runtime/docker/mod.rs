@@ -5,6 +5,7 @@
 
 mod api;
 mod http;
+mod journal;
 mod looks;
 mod session;
 #[cfg(test)]

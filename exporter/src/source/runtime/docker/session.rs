@@ -1,6 +1,6 @@
 //! The client's life: connect, list, follow events and requests, and once more from the start when that ends.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use tokio::time::sleep_until;
 use super::super::{Answer, Status};
 use super::api::{self, Event, Inspected};
 use super::http::{self, Call, Error, Lines};
+use super::journal::Journal;
 use super::looks::{Id, Looks, Next, Outcome, Pace};
 use super::{Config, Shared};
 
@@ -43,19 +44,6 @@ struct Known {
     complained: bool,
 }
 
-/// Causes that were logged: each is worth one line until things are well again.
-#[derive(Debug, Default)]
-struct Said(HashSet<String>);
-
-impl Said {
-    fn is_new(&mut self, cause: &str) -> bool {
-        if self.0.len() >= 64 {
-            self.0.clear();
-        }
-        self.0.insert(cause.to_owned())
-    }
-}
-
 type Flying = JoinSet<(Id, Result<Inspected, Error>)>;
 
 /// The client, on its own thread.
@@ -66,8 +54,7 @@ pub(super) struct Client {
     answers: Box<dyn FnMut(Answer) + Send>,
     looks: Looks,
     known: HashMap<Id, Known>,
-    said: Said,
-    said_of_looks: Said,
+    journal: Journal,
 }
 
 impl Client {
@@ -80,8 +67,7 @@ impl Client {
             answers,
             looks: Looks::new(pace),
             known: HashMap::new(),
-            said: Said::default(),
-            said_of_looks: Said::default(),
+            journal: Journal::default(),
         }
     }
 
@@ -105,6 +91,10 @@ impl Client {
             self.looks.interrupted(Instant::now());
             if began.elapsed() >= GOOD_SESSION {
                 wait = self.config.reconnect_first;
+                // The lack of an event stream ends each session the same way: told once is enough.
+                if !matches!(cause, Error::NoEvents) {
+                    self.journal.forget_causes();
+                }
             }
             self.report(&cause);
             self.pause(wait).await;
@@ -113,15 +103,13 @@ impl Client {
     }
 
     fn report(&mut self, cause: &Error) {
-        let text = cause.to_string();
-        if !self.said.is_new(&text) {
-            return;
-        }
         let socket = self.config.socket.display();
-        if matches!(cause, Error::Connect { .. }) {
-            tracing::info!(%socket, "no container runtime answers: {text}");
-        } else {
-            tracing::warn!(%socket, "container runtime lost: {text}");
+        match cause {
+            // Proxies cut idle streams; a runtime that is really gone refuses the next connection.
+            Error::Ended { .. } => tracing::debug!(%socket, "{cause}"),
+            _ if !self.journal.down(&cause.to_string()) => {}
+            Error::Connect { .. } => tracing::info!(%socket, "no container runtime answers: {cause}"),
+            _ => tracing::warn!(%socket, "container runtime lost: {cause}"),
         }
     }
 
@@ -147,8 +135,9 @@ impl Client {
             Err(cause) => return Err(cause),
         };
         self.list().await?;
-        tracing::info!(socket = %self.config.socket.display(), "container runtime answers");
-        (self.said, self.said_of_looks) = (Said::default(), Said::default());
+        if self.journal.up() {
+            tracing::info!(socket = %self.config.socket.display(), "container runtime answers");
+        }
         let mut flying = Flying::new();
         let blind = Instant::now() + LIST_EVERY;
         loop {
@@ -249,9 +238,8 @@ impl Client {
             }
             Err(error) => {
                 self.looks.ended(id, Outcome::Failed, now);
-                let text = error.to_string();
-                if self.said_of_looks.is_new(&text) {
-                    tracing::warn!(container = %id, "a container could not be inspected: {text}");
+                if self.journal.is_new(&error.to_string()) {
+                    tracing::warn!(container = %id, "a container could not be inspected: {error}");
                 }
             }
         }
