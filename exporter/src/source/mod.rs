@@ -1,6 +1,7 @@
 //! Everything that reads. Plain structs and bytes come out; nothing here knows of metrics or HTTP.
 
 pub mod file;
+pub mod host;
 pub mod netlink;
 pub mod runtime;
 pub mod text;

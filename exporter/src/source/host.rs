@@ -1,0 +1,308 @@
+//! Whether this process sees the host or the inside of a container, and which figures that changes.
+//!
+//! Facts are looked up once at start; what follows from them is a pure function of the facts.
+
+use std::{
+    fmt, fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use crate::config::Paths;
+
+/// Inode numbers that the kernel gives its first namespaces (`enum init_ns_ino` of `linux/nsfs.h`). Those of the
+/// network are fixed on newer kernels only; a namespace made later never has one of these.
+const FIRST_CGROUP: u64 = 0xEFFF_FFFB;
+const FIRST_PID: u64 = 0xEFFF_FFFC;
+const FIRST_NETWORK: u64 = 0xEFFF_FFF9;
+
+/// A view of the host that a container may lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// The tree of cgroups.
+    Cgroup,
+    /// The network's interfaces, routes and sockets.
+    Network,
+    /// The processes.
+    Pid,
+    /// The root file system and what is mounted below.
+    Root,
+}
+
+impl View {
+    /// All, in the order of their names.
+    pub const ALL: [Self; 4] = [Self::Cgroup, Self::Network, Self::Pid, Self::Root];
+
+    /// The name in the label `view`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cgroup => "cgroup",
+            Self::Network => "network",
+            Self::Pid => "pid",
+            Self::Root => "root",
+        }
+    }
+}
+
+/// A view that is the container's own; shown, it is a warning of one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restriction {
+    /// Which view.
+    pub what: View,
+    /// The figures that are the container's own for it, or missing.
+    pub figures: &'static str,
+    /// What to add to `docker run`.
+    pub mend: &'static str,
+}
+
+impl Restriction {
+    const fn of(what: View) -> Self {
+        let (figures, mend) = match what {
+            View::Cgroup => ("container_*", "--cgroupns=host"),
+            View::Network => ("node_network_*, node_netstat_* and node_sockstat_*", "--network=host"),
+            View::Pid => ("container_network_* and the mounts of node_filesystem_*", "--pid=host"),
+            View::Root => (
+                "node_filesystem_*, and the names of containers",
+                "-v /:/host:ro,rslave and --path.rootfs=/host",
+            ),
+        };
+        Self { what, figures, mend }
+    }
+}
+
+impl fmt::Display for Restriction {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seen = match self.what {
+            View::Cgroup => "the cgroup namespace is not the host's",
+            View::Network => "the network namespace is not the host's",
+            View::Pid => "the pid namespace is not the host's",
+            View::Root => "the root file system is not the host's",
+        };
+        write!(out, "{seen}: {} show this container only; docker run {} mends it", self.figures, self.mend)
+    }
+}
+
+/// What is known of where this process runs; `None` where the kernel did not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Inode of the own cgroup namespace.
+    pub cgroup: Option<u64>,
+    /// Inode of the own pid namespace.
+    pub pid: Option<u64>,
+    /// Inode of the own network namespace.
+    pub network: Option<u64>,
+    /// Inode of the network namespace of the host's first process.
+    pub init_network: Option<u64>,
+    /// Whether an interface has a device behind it; `None` when there is none but the loopback.
+    pub network_hardware: Option<bool>,
+    /// Device and inode of the own root.
+    pub root: Option<(u64, u64)>,
+    /// Device and inode of the root of the host's first process.
+    pub init_root: Option<(u64, u64)>,
+    /// Whether `--path.rootfs` points elsewhere than to `/`.
+    pub rootfs_given: bool,
+}
+
+impl Facts {
+    /// Asks the kernel.
+    pub fn look(paths: &Paths) -> Self {
+        let own = Path::new("/proc/self/ns");
+        let pid = namespace(&own.join("pid"));
+        let init = host_procfs(paths, pid);
+        Self {
+            cgroup: namespace(&own.join("cgroup")),
+            pid,
+            network: namespace(&own.join("net")),
+            init_network: init.iter().find_map(|procfs| namespace(&procfs.join("1/ns/net"))),
+            network_hardware: hardware(Path::new("/sys/class/net")),
+            root: identity(Path::new("/")),
+            init_root: init.iter().find_map(|procfs| identity(&procfs.join("1/root/."))),
+            rootfs_given: paths.rootfs != Path::new("/"),
+        }
+    }
+
+    /// Which views are the container's own. What is not known is not complained of.
+    pub fn restrictions(&self) -> Vec<Restriction> {
+        View::ALL.into_iter().filter(|view| !self.is_host(*view)).map(Restriction::of).collect()
+    }
+
+    /// Whether the view is the host's, as far as is known.
+    pub fn is_host(&self, view: View) -> bool {
+        let own_pid = self.pid.is_some_and(|inode| inode != FIRST_PID);
+        match view {
+            View::Cgroup => self.cgroup.is_none_or(|inode| inode == FIRST_CGROUP),
+            View::Pid => !own_pid,
+            View::Network => match (self.network, self.init_network) {
+                (Some(FIRST_NETWORK), _) => true,
+                (Some(own), Some(init)) => own == init,
+                // Nobody to compare with: a host without one network device is rarer than a container with one.
+                _ => self.network_hardware != Some(false),
+            },
+            // Processes that are not the host's and yet its root: nobody starts it so without a reason to say where.
+            View::Root if !self.rootfs_given && own_pid => false,
+            View::Root if !self.rootfs_given => match (self.root, self.init_root) {
+                (Some(own), Some(init)) => own == init,
+                _ => true,
+            },
+            View::Root => true,
+        }
+    }
+}
+
+/// The procfs mounts whose process 1 is the host's first.
+fn host_procfs(paths: &Paths, pid: Option<u64>) -> Vec<PathBuf> {
+    let own = Path::new("/proc");
+    let given = Some(paths.procfs.clone()).filter(|path| path != own);
+    let below_root = Some(paths.rootfs.join("proc")).filter(|path| path != own);
+    let seen = Some(own.to_path_buf()).filter(|_| pid == Some(FIRST_PID));
+    [given, below_root, seen].into_iter().flatten().collect()
+}
+
+/// The number in `net:[4026531833]`.
+fn namespace(link: &Path) -> Option<u64> {
+    inode_in(fs::read_link(link).ok()?.to_str()?)
+}
+
+fn inode_in(target: &str) -> Option<u64> {
+    target.split_once(":[")?.1.strip_suffix(']')?.parse().ok()
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let found = fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
+}
+
+fn hardware(interfaces: &Path) -> Option<bool> {
+    let mut others =
+        fs::read_dir(interfaces).ok()?.flatten().filter(|entry| entry.file_name() != "lo").peekable();
+    others.peek()?;
+    Some(others.any(|entry| entry.path().join("device").exists()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As root on the host, on a kernel before the fixed number of the network's first namespace.
+    fn host() -> Facts {
+        Facts {
+            cgroup: Some(4_026_531_835),
+            pid: Some(4_026_531_836),
+            network: Some(4_026_531_840),
+            init_network: Some(4_026_531_840),
+            network_hardware: Some(true),
+            root: Some((2049, 2)),
+            init_root: Some((2049, 2)),
+            rootfs_given: false,
+        }
+    }
+
+    /// `docker run` without a flag.
+    fn contained() -> Facts {
+        Facts {
+            cgroup: Some(4_026_532_400),
+            pid: Some(4_026_532_399),
+            network: Some(4_026_532_401),
+            init_network: None,
+            network_hardware: Some(false),
+            root: Some((50, 7)),
+            init_root: None,
+            rootfs_given: false,
+        }
+    }
+
+    #[test]
+    fn facts_decide() {
+        use View::{Cgroup, Network, Pid, Root};
+        let unknown = Facts::default();
+        let first = Some(4_026_531_833);
+        let cases: [(&str, Facts, &[View]); 13] = [
+            ("on the host", host(), &[]),
+            ("nothing known", unknown, &[]),
+            ("no flag", contained(), &[Cgroup, Network, Pid, Root]),
+            (
+                "on the host, without the privilege to look at process 1",
+                Facts { init_network: None, init_root: None, ..host() },
+                &[],
+            ),
+            (
+                "the same on a new kernel, no network device",
+                Facts { network: first, init_network: None, network_hardware: Some(false), ..host() },
+                &[],
+            ),
+            (
+                "a unit with mounts of its own, the root still the host's",
+                Facts { root: Some((2049, 2)), ..host() },
+                &[],
+            ),
+            ("all flags", Facts { root: Some((50, 7)), rootfs_given: true, ..host() }, &[]),
+            (
+                "no --cgroupns=host",
+                Facts { cgroup: Some(4_026_532_400), rootfs_given: true, ..host() },
+                &[Cgroup],
+            ),
+            (
+                "no --network=host",
+                Facts { network: Some(4_026_532_401), rootfs_given: true, ..host() },
+                &[Network],
+            ),
+            (
+                "no --network=host, process 1 hidden",
+                Facts {
+                    network: Some(4_026_532_401),
+                    init_network: None,
+                    network_hardware: Some(false),
+                    ..host()
+                },
+                &[Network],
+            ),
+            (
+                "no --network=host, with a device moved in",
+                Facts { network_hardware: Some(true), ..contained() },
+                &[Cgroup, Pid, Root],
+            ),
+            ("no -v /:/host", Facts { root: Some((50, 7)), ..host() }, &[Root]),
+            (
+                "no --pid=host, the host's procfs below its root",
+                Facts { pid: Some(4_026_532_399), rootfs_given: true, ..host() },
+                &[Pid],
+            ),
+        ];
+        for (case, facts, own) in cases {
+            let found: Vec<View> = facts.restrictions().iter().map(|restriction| restriction.what).collect();
+            assert_eq!(found, own, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_warning_is_one_line_with_the_flag() {
+        for (restriction, flag) in contained().restrictions().iter().zip([
+            "--cgroupns=host",
+            "--network=host",
+            "--pid=host",
+            "--path.rootfs=/host",
+        ]) {
+            let line = restriction.to_string();
+            assert!(
+                line.contains(flag) && line.contains(restriction.figures) && !line.contains('\n'),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn links_of_namespaces_are_read() {
+        assert_eq!(inode_in("net:[4026531833]"), Some(4_026_531_833));
+        for target in ["", "net", "net:[", "net:[]", "net:[x]", "net:[99999999999999999999]", "net:[1"] {
+            assert_eq!(inode_in(target), None, "{target}");
+        }
+        let paths = Paths {
+            procfs: "/proc".into(),
+            sysfs: "/sys".into(),
+            rootfs: "/".into(),
+            udev_data: "/run/udev/data".into(),
+        };
+        let facts = Facts::look(&paths);
+        assert!(facts.pid.is_some() && facts.network.is_some() && facts.root.is_some(), "{facts:?}");
+    }
+}
