@@ -3,6 +3,8 @@
 //! Every record is plain bytes with a fixed layout (`repr(C)`, no hidden padding, size asserted below). The
 //! kernel half writes them into maps that the user half has mapped into its memory and reads as atomics.
 #![no_std]
+#![expect(clippy::inline_always, reason = "a call would be a program of its own in the kernel half")]
+#![expect(clippy::cast_possible_truncation, reason = "halves of a word are what is meant")]
 
 use bytemuck::{Pod, Zeroable};
 

@@ -1,5 +1,6 @@
 //! Everything that reads. Plain structs and bytes come out; nothing here knows of metrics or HTTP.
 
+pub mod bpf;
 pub mod file;
 pub mod host;
 pub mod netlink;

@@ -1,0 +1,196 @@
+//! The proof: what the programs count of this very process must be what the kernel counts of it.
+//!
+//! A wrong offset of the right type loads and lies, so nothing is believed before this. Each test gives the
+//! sentence for the log when it fails.
+
+use std::{
+    fmt::Write,
+    fs, io,
+    net::UdpSocket,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use exporter_common::CgroupKey;
+use rustix::time::{ClockId, clock_gettime};
+
+use super::{
+    Counters, Request, Slot,
+    life::{Life, LifeEvents},
+};
+
+/// CPU time burnt for the proof.
+const BURN: Duration = Duration::from_millis(10);
+/// Given up after this long, on a host that gives us no CPU.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Niceness of the burner: its `vruntime`, a neighbour of the counter, then grows nine times too fast.
+const NICE: i32 = 10;
+/// How far above the kernel's figure ours may stand: a tick on each of two CPUs.
+const ABOVE: Duration = Duration::from_millis(20);
+/// How far below what the burner itself measured.
+const BELOW: Duration = Duration::from_micros(500);
+
+/// CPU time of this process' own cgroup grows by what a thread burns, and not by more than the kernel says.
+pub fn cpu(counters: &Counters, request: &Request) -> Result<(), String> {
+    let own = own_cgroups(request.cpu.id, &request.cpu.root)?;
+    let slots: Vec<_> =
+        own.iter().filter_map(|(dir, key)| Some((counters.enter(*key)?, dir.as_path()))).collect();
+    let result = prove_cpu(counters, &slots);
+    for (_, key) in &own {
+        counters.leave(*key);
+    }
+    result
+}
+
+fn prove_cpu(counters: &Counters, own: &[(Slot, &Path)]) -> Result<(), String> {
+    let before: Vec<_> = own.iter().map(|(slot, dir)| (kernel_ns(dir), total(counters, *slot))).collect();
+    let burnt = thread::spawn(burn).join().map_err(|_| "the burning thread died".to_owned())?;
+    if burnt < Duration::from_millis(1) {
+        return Err(format!("only {burnt:?} of CPU time in {PATIENCE:?}"));
+    }
+    // The burner's last slice is charged when it is switched out for good, just after the join.
+    let end = Instant::now() + Duration::from_millis(200);
+    loop {
+        let mut seen = String::new();
+        for ((slot, dir), (kernel_before, before)) in own.iter().zip(&before) {
+            let ours = total(counters, *slot).saturating_sub(*before);
+            let most = match (kernel_ns(dir), kernel_before) {
+                (Some(after), Some(before)) => after.saturating_sub(*before) + ABOVE,
+                _ => PATIENCE,
+            };
+            if ours + BELOW >= burnt && ours <= most {
+                return Ok(());
+            }
+            let _ = write!(seen, "; {}: {ours:?} of at most {most:?}", dir.display());
+        }
+        if Instant::now() > end {
+            return Err(format!("burnt {burnt:?}{seen}"));
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Datagrams over loopback arrive, and are counted in both directions to the byte or more.
+pub fn net(counters: &Counters, request: &Request) -> Result<(), String> {
+    const COUNT: u64 = 3;
+    /// Payload, UDP header, IP header.
+    const BYTES: u64 = 1000 + 8 + 20;
+    let root = request.cgroup2_root.as_deref().unwrap_or(Path::new("/sys/fs/cgroup"));
+    let own = own_cgroups(0, root)?;
+    let slots: Vec<_> = own.iter().filter_map(|(_, key)| counters.enter(*key)).collect();
+    let before: Vec<_> = slots.iter().map(|slot| counters.net(*slot).loopback).collect();
+    let conversation = converse(COUNT);
+    let after: Vec<_> = slots.iter().map(|slot| counters.net(*slot).loopback).collect();
+    for (_, key) in &own {
+        counters.leave(*key);
+    }
+    conversation.map_err(|e| format!("datagram over loopback: {e}"))?;
+    for (before, after) in before.iter().zip(after) {
+        let packets = [after.rx_packets - before.rx_packets, after.tx_packets - before.tx_packets];
+        let bytes = [after.rx_bytes - before.rx_bytes, after.tx_bytes - before.tx_bytes];
+        if packets.iter().all(|n| *n >= COUNT) && bytes.iter().all(|n| *n >= COUNT * BYTES) {
+            return Ok(());
+        }
+    }
+    Err(format!("{COUNT} datagrams arrived and were not counted"))
+}
+
+/// A cgroup made and removed is told of, by its right key and path. Where none can be made (read-only mount) there
+/// is no proof, and what the kernel's BTF said stands.
+pub fn life(counters: &Counters, events: &mut LifeEvents, request: &Request) -> Result<(), String> {
+    let Some((parent, _)) = own_cgroups(request.cpu.id, &request.cpu.root)?.into_iter().next() else {
+        return Ok(());
+    };
+    let name = format!("nodetally-selftest-{}", std::process::id());
+    let dir = parent.join(&name);
+    if let Err(error) = fs::create_dir(&dir) {
+        tracing::debug!(dir = %dir.display(), %error, "births of cgroups not proved");
+        return Ok(());
+    }
+    let id = fs::metadata(&dir).map(|m| m.ino());
+    fs::remove_dir(&dir).map_err(|e| format!("rmdir {}: {e}", dir.display()))?;
+    let key = CgroupKey::new(id.map_err(|e| format!("stat {}: {e}", dir.display()))?, request.cpu.id);
+    let level = |path: &[u8]| path.split(|b| *b == b'/').filter(|name| !name.is_empty()).count();
+    let (mut born, mut died) = (false, false);
+    events.drain(|event| {
+        let right = event.path.ends_with(name.as_bytes()) && event.level as usize == level(event.path);
+        match event.what {
+            Life::Born => born |= event.key == key && right && event.slot == counters.find(key),
+            Life::Died => {
+                died |= event.key == key && right;
+                counters.leave(event.key);
+            }
+        }
+    });
+    if born && died { Ok(()) } else { Err(format!("{key:?} made and removed: born {born}, died {died}")) }
+}
+
+/// Our own cgroup's directory and key: under `root`, or where a container of its own namespace sees it.
+fn own_cgroups(hierarchy: u32, root: &Path) -> Result<Vec<(PathBuf, CgroupKey)>, String> {
+    const OWN: &str = "/proc/self/cgroup";
+    let text = fs::read_to_string(OWN).map_err(|e| format!("read {OWN}: {e}"))?;
+    let mut path = None;
+    for line in text.lines() {
+        let mut fields = line.splitn(3, ':');
+        if fields.next().and_then(|id| id.parse().ok()) == Some(hierarchy) {
+            path = fields.nth(1).map(|p| p.trim_start_matches('/').to_owned());
+        }
+    }
+    let path = path.ok_or_else(|| format!("{OWN} has no hierarchy {hierarchy}"))?;
+    let usual = ["", "unified", "cpuacct", "cpu,cpuacct"].map(|dir| Path::new("/sys/fs/cgroup").join(dir));
+    let mut found: Vec<(PathBuf, CgroupKey)> = Vec::new();
+    for dir in [root.to_owned()].into_iter().chain(usual).map(|root| root.join(&path)) {
+        let in_hierarchy = dir.join("cgroup.procs").exists();
+        let Ok(meta) = fs::metadata(&dir) else { continue };
+        let key = CgroupKey::new(meta.ino(), hierarchy);
+        if in_hierarchy && !found.iter().any(|(_, known)| *known == key) {
+            found.push((dir, key));
+        }
+    }
+    if found.is_empty() { Err(format!("no directory for our own cgroup /{path}")) } else { Ok(found) }
+}
+
+/// What the kernel says a cgroup has used, its children included.
+fn kernel_ns(dir: &Path) -> Option<Duration> {
+    if let Ok(text) = fs::read_to_string(dir.join("cpuacct.usage")) {
+        return text.trim().parse().ok().map(Duration::from_nanos);
+    }
+    let text = fs::read_to_string(dir.join("cpu.stat")).ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
+    value.trim().parse().ok().map(Duration::from_micros)
+}
+
+fn total(counters: &Counters, slot: Slot) -> Duration {
+    Duration::from_nanos(counters.cpu(slot).ns)
+}
+
+/// Burns [`BURN`] of CPU time on this thread, or what [`PATIENCE`] allows; gives how much.
+fn burn() -> Duration {
+    // Refused in some sandboxes; the proof is then only as strong as without.
+    let _ = rustix::process::setpriority_process(None, NICE);
+    let start = Instant::now();
+    loop {
+        let now = clock_gettime(ClockId::ThreadCPUTime);
+        let burnt = Duration::new(
+            u64::try_from(now.tv_sec).unwrap_or(0),
+            u32::try_from(now.tv_nsec).unwrap_or(0).min(999_999_999),
+        );
+        if burnt >= BURN || start.elapsed() > PATIENCE {
+            return burnt;
+        }
+    }
+}
+
+/// Sends `count` datagrams to ourselves and receives them.
+fn converse(count: u64) -> io::Result<()> {
+    let (from, to) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+    to.set_read_timeout(Some(Duration::from_millis(500)))?;
+    let mut buffer = [0; 1000];
+    for _ in 0..count {
+        from.send_to(&[7; 1000], to.local_addr()?)?;
+        to.recv(&mut buffer)?;
+    }
+    Ok(())
+}
