@@ -8,6 +8,7 @@ pub mod config;
 pub mod log;
 pub mod metric;
 pub mod node;
-
+pub mod own;
+pub mod scrape;
 pub mod source;
 pub mod web;

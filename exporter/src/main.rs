@@ -1,2 +1,64 @@
-//! nodetally.
-fn main() {}
+//! The binary: flags, settings, kernel half, scraper, server.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use exporter::{
+    config::{Asked, Settings, parse},
+    own::Own,
+    scrape::{Collectors, NodeHalf, Scraper},
+    web::{self, HttpMetrics},
+};
+use prometheus::Registry;
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> ExitCode {
+    let asked = std::env::args_os()
+        .skip(1)
+        .map(|argument| argument.into_string().map_err(|raw| format!("{}: not UTF-8", raw.display())))
+        .collect::<Result<Vec<_>, _>>()
+        .and_then(|arguments| parse(arguments).map_err(|error| error.to_string()));
+    let done = match asked {
+        Ok(Asked::Run(flags)) => Settings::new(flags).map_err(Into::into).and_then(|settings| run(&settings)),
+        Ok(Asked::Print(text)) => io::stdout().write_all(text.as_bytes()).map_err(Into::into),
+        Err(message) => Err(message.into()),
+    };
+    // A closed output is no reason to fail once more.
+    done.map_or_else(
+        |error| {
+            let _ = writeln!(io::stderr(), "nodetally: {error}");
+            ExitCode::FAILURE
+        },
+        |()| ExitCode::SUCCESS,
+    )
+}
+
+fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
+    let node = NodeHalf::plan(settings)?;
+    let listeners = web::bind(&settings.web)?;
+
+    let registry = Registry::new();
+    let http = HttpMetrics::new(&registry)?;
+    let own = Own::new(registry, settings.web.exporter_metrics)?;
+    let collectors = Collectors { node: node.start()?, own };
+    let scraper = Scraper::start(collectors, settings.scrape.share)?;
+    web::serve(listeners, &settings.web, Arc::new(scraper), http, asked_to_stop())?;
+    Ok(())
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn asked_to_stop() {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::warn!("no signal handlers: the process ends by the signal itself");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("stopping on SIGTERM"),
+        _ = interrupt.recv() => tracing::info!("stopping on SIGINT"),
+    }
+}

@@ -37,12 +37,16 @@ impl Page {
     pub fn append(&mut self, other: &Self) {
         for (index, &start) in other.starts.iter().enumerate() {
             let end = other.starts.get(index + 1).copied().unwrap_or(other.text.len());
-            let Some(text) = other.text.get(start..end) else { continue };
-            if self.begin(name_of(text)) {
-                self.text.extend_from_slice(text);
-            }
+            self.section(other.text.get(start..end).unwrap_or_default());
         }
         self.dropped += other.dropped;
+    }
+
+    /// Takes over one family's finished text, which begins with its HELP line.
+    pub fn section(&mut self, text: &[u8]) {
+        if !text.is_empty() && self.begin(name_of(text)) {
+            self.text.extend_from_slice(text);
+        }
     }
 
     /// The text written so far.

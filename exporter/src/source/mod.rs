@@ -4,5 +4,7 @@ pub mod bpf;
 pub mod file;
 pub mod host;
 pub mod netlink;
+pub mod privilege;
 pub mod runtime;
 pub mod text;
+pub mod thread;

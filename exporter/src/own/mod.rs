@@ -1,0 +1,84 @@
+//! What the exporter says of itself.
+
+mod process;
+
+use std::time::Duration;
+
+use prometheus::{Encoder, Gauge, GaugeVec, Opts, Registry, TextEncoder};
+
+use self::process::Process;
+use crate::metric::Page;
+
+/// How long the parts of a scrape took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stages {
+    /// The quick node collectors.
+    pub node: Duration,
+    /// Containers.
+    pub container: Duration,
+    /// Waiting for collectors that may block.
+    pub wait: Duration,
+}
+
+/// The exporter's own families.
+#[derive(Debug)]
+pub struct Own {
+    registry: Registry,
+    stages: [Gauge; 3],
+    dropped: Gauge,
+    process: Option<Process>,
+    text: Vec<u8>,
+}
+
+impl Own {
+    /// Registers the exporter's own families beside those that are in the registry already. `process`: whether
+    /// process_* are shown.
+    ///
+    /// # Errors
+    /// Two families of one name.
+    pub fn new(registry: Registry, process: bool) -> Result<Self, prometheus::Error> {
+        let build = Opts::new("nodetally_build_info", "1, with the version that runs.")
+            .const_label("version", env!("CARGO_PKG_VERSION"));
+        let build = Gauge::with_opts(build)?;
+        build.set(1.0);
+        registry.register(Box::new(build))?;
+        let stages = GaugeVec::new(
+            Opts::new(
+                "nodetally_scrape_stage_duration_seconds",
+                "Seconds that this part of the scrape took.",
+            ),
+            &["stage"],
+        )?;
+        registry.register(Box::new(stages.clone()))?;
+        let dropped = Gauge::new(
+            "nodetally_dropped_families",
+            "Families left out of this scrape because another one had the same name.",
+        )?;
+        registry.register(Box::new(dropped.clone()))?;
+        Ok(Self {
+            registry,
+            stages: ["node", "container", "wait"].map(|stage| stages.with_label_values(&[stage])),
+            dropped,
+            process: process.then(Process::new),
+            text: Vec::new(),
+        })
+    }
+
+    /// Writes them all.
+    pub fn write(&mut self, stages: &Stages, page: &mut Page) {
+        for (gauge, took) in self.stages.iter().zip([stages.node, stages.container, stages.wait]) {
+            gauge.set(took.as_secs_f64());
+        }
+        self.dropped.set(page.dropped() as f64);
+        if let Some(process) = &mut self.process {
+            process.write(page);
+        }
+        let encoder = TextEncoder::new();
+        for family in self.registry.gather() {
+            self.text.clear();
+            if encoder.encode(&[family], &mut self.text).is_ok() {
+                page.section(&self.text);
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! One scrape from start to end, on a thread of its own.
+//!
+//! Quick collectors run one after the other into the page; those that may block run on their own threads meanwhile,
+//! and what they wrote is taken over if it is there in time.
+
+mod buffers;
+mod node_half;
+mod selection;
+mod worker;
+
+use std::{
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    time::{Duration, Instant},
+};
+
+use hyper::body::Bytes;
+use tokio::sync::oneshot;
+
+use self::buffers::Buffers;
+pub use self::{node_half::NodeHalf, selection::Selection};
+use crate::{
+    metric::Page,
+    own::{Own, Stages},
+    web::{ScrapeError, Scrapes},
+};
+
+/// Requests that wait for the thread; the server's own limit is lower.
+const WAITING: usize = 256;
+/// Kept from the deadline for what follows the collectors: own metrics and the way to the server.
+const RESERVE: Duration = Duration::from_millis(20);
+
+/// What a scrape goes through.
+#[derive(Debug)]
+pub struct Collectors {
+    /// `node_*`.
+    pub node: NodeHalf,
+    /// What the exporter says of itself.
+    pub own: Own,
+}
+
+/// The way to the scrape thread.
+#[derive(Debug)]
+pub struct Scraper {
+    jobs: SyncSender<Job>,
+    enabled: Selection,
+    groups: Vec<&'static str>,
+}
+
+#[derive(Debug)]
+struct Job {
+    selection: Selection,
+    deadline: Instant,
+    answer: oneshot::Sender<Bytes>,
+}
+
+impl Scraper {
+    /// Starts the scrape thread. A scrape that began less than `share` ago is shared.
+    ///
+    /// # Errors
+    /// What the kernel says to a new thread.
+    pub fn start(collectors: Collectors, share: Duration) -> std::io::Result<Self> {
+        let (jobs, todo) = sync_channel(WAITING);
+        let enabled = Selection { node: collectors.node.enabled(), container: 0 };
+        let thread = ScrapeThread {
+            collectors,
+            share,
+            buffers: Buffers::default(),
+            page: Page::default(),
+            last: None,
+        };
+        std::thread::Builder::new().name("scrape".into()).spawn(move || thread.run(&todo))?;
+        Ok(Self { jobs, enabled, groups: Vec::new() })
+    }
+}
+
+impl Scrapes for Scraper {
+    type Selection = Selection;
+
+    fn select(&self, collect: &[String], exclude: &[String]) -> Result<Selection, String> {
+        Selection::new(self.enabled, &self.groups, collect, exclude)
+    }
+
+    async fn scrape(&self, selection: Selection, deadline: Instant) -> Result<Bytes, ScrapeError> {
+        let (answer, text) = oneshot::channel();
+        self.jobs.try_send(Job { selection, deadline, answer }).map_err(|error| match error {
+            std::sync::mpsc::TrySendError::Full(_) => ScrapeError::Late,
+            std::sync::mpsc::TrySendError::Disconnected(_) => ScrapeError::Stopped,
+        })?;
+        match tokio::time::timeout_at(deadline.into(), text).await {
+            Ok(Ok(text)) => Ok(text),
+            Ok(Err(_)) | Err(_) => Err(ScrapeError::Late),
+        }
+    }
+
+    fn ready(&self) -> bool {
+        true
+    }
+}
+
+#[derive(Debug)]
+struct ScrapeThread {
+    collectors: Collectors,
+    share: Duration,
+    buffers: Buffers,
+    page: Page,
+    last: Option<Answer>,
+}
+
+#[derive(Debug)]
+struct Answer {
+    selection: Selection,
+    began: Instant,
+    text: Bytes,
+}
+
+impl ScrapeThread {
+    fn run(mut self, jobs: &Receiver<Job>) {
+        while let Ok(job) = jobs.recv() {
+            let now = Instant::now();
+            // Whoever asked has gone: its deadline passed, or its connection did.
+            if job.deadline <= now || job.answer.is_closed() {
+                continue;
+            }
+            let shared = self
+                .last
+                .as_ref()
+                .filter(|last| last.selection == job.selection && now.duration_since(last.began) < self.share)
+                .map(|last| last.text.clone());
+            let text = shared.unwrap_or_else(|| self.scrape(job.selection, job.deadline));
+            // A receiver that is gone by now loses nothing but its answer.
+            let _ = job.answer.send(text);
+        }
+    }
+
+    fn scrape(&mut self, selection: Selection, deadline: Instant) -> Bytes {
+        let began = Instant::now();
+        let deadline = deadline.checked_sub(RESERVE).unwrap_or(deadline);
+        self.last = None;
+        let mut buffer = self.buffers.take();
+        let Collectors { node, own } = &mut self.collectors;
+        self.page.swap_text(&mut buffer);
+        let page = &mut self.page;
+
+        let mut watch = Stopwatch(began);
+        node.ask(selection.node);
+        node.run_quick(selection.node, page);
+        let quick = watch.lap();
+        let in_containers = watch.lap();
+        node.take_slow(selection.node, deadline, page);
+        let stages = Stages { node: quick, container: in_containers, wait: watch.lap() };
+        node.write_outcomes(selection.node, page);
+        own.write(&stages, page);
+
+        page.swap_text(&mut buffer);
+        let text = self.buffers.share(buffer);
+        if !self.share.is_zero() {
+            self.last = Some(Answer { selection, began, text: text.clone() });
+        }
+        text
+    }
+}
+
+struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// The time since the last lap.
+    fn lap(&mut self) -> Duration {
+        let now = Instant::now();
+        now.duration_since(std::mem::replace(&mut self.0, now))
+    }
+}
