@@ -8,8 +8,10 @@ use std::{
 
 use exporter::{
     config::{Asked, Settings, parse},
-    own::Own,
+    log,
+    own::{self, Own},
     scrape::{Collectors, NodeHalf, Scraper},
+    source::host,
     web::{self, HttpMetrics},
 };
 use prometheus::Registry;
@@ -39,9 +41,16 @@ fn main() -> ExitCode {
 fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     let node = NodeHalf::plan(settings)?;
     let listeners = web::bind(&settings.web)?;
+    log::start(settings.log);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
+    let host = host::Facts::look(&settings.paths);
+    for restriction in host.restrictions() {
+        tracing::warn!("{restriction}");
+    }
 
     let registry = Registry::new();
     let http = HttpMetrics::new(&registry)?;
+    own::standing(&registry, &host)?;
     let own = Own::new(registry, settings.web.exporter_metrics)?;
     let collectors = Collectors { node: node.start()?, own };
     let scraper = Scraper::start(collectors, settings.scrape.share)?;

@@ -1,12 +1,14 @@
 //! What the exporter says of itself.
 
 mod process;
+mod standing;
 
 use std::time::Duration;
 
 use prometheus::{Encoder, Gauge, GaugeVec, Opts, Registry, TextEncoder};
 
 use self::process::Process;
+pub use self::standing::standing;
 use crate::metric::Page;
 
 /// How long the parts of a scrape took.
