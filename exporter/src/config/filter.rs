@@ -11,13 +11,28 @@ pub struct Filter {
     exclude: Option<Regex>,
 }
 
+/// The flags that make a filter.
+#[derive(Clone, Copy, Debug)]
+pub struct FilterFlags {
+    /// Names to keep.
+    pub include: &'static str,
+    /// Names to leave out.
+    pub exclude: &'static str,
+    /// An old name of `include` that is still taken.
+    pub old_include: Option<&'static str>,
+    /// An old name of `exclude` that is still taken.
+    pub old_exclude: Option<&'static str>,
+}
+
 impl Filter {
     /// From two flags, each a pattern or empty. Both set by the user is an error; an include alone clears the
     /// exclude flag's default.
     ///
     /// # Errors
-    /// A pattern that is none, or both flags at once.
-    pub fn from_flags(flags: &FlagValues, include: &str, exclude: &str) -> Result<Self, ConfigError> {
+    /// A pattern that is none, both flags at once, or a flag together with its old name.
+    pub fn from_flags(flags: &FlagValues, names: &FilterFlags) -> Result<Self, ConfigError> {
+        let include = current(flags, names.include, names.old_include)?;
+        let exclude = current(flags, names.exclude, names.old_exclude)?;
         let (wanted, unwanted) = (flags.text(include), flags.text(exclude));
         if !wanted.is_empty() && !unwanted.is_empty() {
             if flags.is_given(exclude) {
@@ -35,7 +50,25 @@ impl Filter {
     }
 }
 
-fn pattern(flag: &str, text: &str) -> Result<Option<Regex>, ConfigError> {
+/// The name that counts of a flag with an old name.
+fn current<'a>(flags: &FlagValues, name: &'a str, old: Option<&'a str>) -> Result<&'a str, ConfigError> {
+    match old.filter(|old| !flags.text(old).is_empty()) {
+        Some(old) if flags.is_given(name) => {
+            Err(ConfigError(format!("--{old} is the old name of --{name}: give one of them")))
+        }
+        Some(old) => {
+            tracing::warn!("--{old} is the old name of --{name}");
+            Ok(old)
+        }
+        None => Ok(name),
+    }
+}
+
+/// A pattern as the user gave it; `None` for an empty one.
+///
+/// # Errors
+/// Where it is no regular expression.
+pub(crate) fn pattern(flag: &str, text: &str) -> Result<Option<Regex>, ConfigError> {
     if text.is_empty() {
         return Ok(None);
     }
@@ -45,4 +78,49 @@ fn pattern(flag: &str, text: &str) -> Result<Option<Regex>, ConfigError> {
         let why = message.lines().last().unwrap_or_default().trim_start_matches("error: ");
         ConfigError::flag(flag, text, format!("no regular expression: {why}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Asked, parse};
+
+    fn filter(line: &str) -> Result<Filter, String> {
+        let Ok(Asked::Run(flags)) = parse(line.split_whitespace().map(str::to_owned)) else {
+            return Err("is no command line".to_owned());
+        };
+        Filter::from_flags(
+            &flags,
+            &FilterFlags {
+                include: "collector.diskstats.device-include",
+                exclude: "collector.diskstats.device-exclude",
+                old_include: None,
+                old_exclude: Some("collector.diskstats.ignored-devices"),
+            },
+        )
+        .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_include_clears_the_exclude_s_default() {
+        let keeps = |line: &str, name: &str| filter(line).expect(line).keeps(name);
+        assert!(!keeps("", "loop0") && keeps("", "sda"));
+        assert!(keeps("--collector.diskstats.device-include=loop", "loop0"));
+        assert!(!keeps("--collector.diskstats.device-include=loop", "sda"));
+        assert!(keeps("--collector.diskstats.device-exclude=sd", "loop0"));
+        assert!(!keeps("--collector.diskstats.ignored-devices=sd", "sda"));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_the_flag_s_name() {
+        for line in [
+            "--collector.diskstats.device-exclude=( ",
+            "--collector.diskstats.device-include=a --collector.diskstats.device-exclude=b",
+            "--collector.diskstats.ignored-devices=a --collector.diskstats.device-exclude=b",
+            "--collector.diskstats.ignored-devices=a --collector.diskstats.device-include=b",
+        ] {
+            let error = filter(line).expect_err(line);
+            assert!(error.contains("--collector.diskstats.") && !error.contains('\n'), "{error}");
+        }
+    }
 }

@@ -1,0 +1,86 @@
+//! What `/proc/cpuinfo` says of the CPUs, for those who ask for it.
+
+use procfs::{CpuInfo, FromBufRead};
+use regex::Regex;
+
+use crate::{
+    collector::Failure,
+    config::{ConfigError, FlagValues, pattern},
+    metric::{Labels, Page},
+    source::file::{KeptFile, Serves},
+};
+
+/// The labels of `node_cpu_info`, and the file's names for them.
+const INFO: [(&str, &str); 10] = [
+    ("cachesize", "cache size"),
+    ("core", "core id"),
+    ("cpu", "processor"),
+    ("family", "cpu family"),
+    ("microcode", "microcode"),
+    ("model", "model"),
+    ("model_name", "model name"),
+    ("package", "physical id"),
+    ("stepping", "stepping"),
+    ("vendor", "vendor_id"),
+];
+
+pub(super) struct Info {
+    file: KeptFile,
+    frequency: bool,
+    flags: Option<Regex>,
+    bugs: Option<Regex>,
+}
+
+impl Info {
+    /// `None` unless one of its flags is given: a pattern turns it on too.
+    pub fn from_flags(flags: &FlagValues, procfs: &std::path::Path) -> Result<Option<Self>, ConfigError> {
+        let regex = |name| pattern(name, flags.text(name));
+        let info = Self {
+            file: KeptFile::new(procfs.join("cpuinfo"), Serves::Records),
+            // The frequency is the cpufreq collector's figure too, which is on unless told otherwise.
+            frequency: flags.is_on("collector.cpufreq") || !flags.is_given("collector.cpufreq"),
+            flags: regex(super::FLAGS_INCLUDE)?,
+            bugs: regex(super::BUGS_INCLUDE)?,
+        };
+        let wanted = flags.is_on(super::INFO_FLAG) || info.flags.is_some() || info.bugs.is_some();
+        Ok(wanted.then_some(info))
+    }
+
+    pub fn write(&mut self, page: &mut Page) -> Result<(), Failure> {
+        let text = self.file.read()?;
+        let unreadable = || Failure::unreadable(std::path::Path::new("/proc/cpuinfo"), "one block per CPU");
+        // The crate panics on some texts that have no block.
+        if !text.starts_with(b"processor") {
+            return Err(unreadable());
+        }
+        let cpus = CpuInfo::from_buf_read(text).map_err(|_| unreadable())?;
+        let field = |cpu, name| cpus.get_field(cpu, name).unwrap_or_default();
+        let mut samples = page.family(&super::INFO);
+        for cpu in 0..cpus.num_cores() {
+            samples.sample(&Labels::new(INFO.map(|(label, name)| (label, field(cpu, name)))), 1_u64);
+        }
+        if self.frequency {
+            let mut samples = page.family(&super::FREQUENCY);
+            for cpu in 0..cpus.num_cores() {
+                let labels = [("core", "core id"), ("cpu", "processor"), ("package", "physical id")]
+                    .map(|(label, name)| (label, field(cpu, name)));
+                let megahertz: f64 = field(cpu, "cpu MHz").parse().unwrap_or_default();
+                samples.sample(&Labels::new(labels), megahertz * 1e6);
+            }
+        }
+        for (family, wanted, label, name) in
+            [(&super::FLAG_INFO, &self.flags, "flag", "flags"), (&super::BUG_INFO, &self.bugs, "bug", "bugs")]
+        {
+            let Some(wanted) = wanted else { continue };
+            let mut words: Vec<&str> =
+                field(0, name).split_whitespace().filter(|word| wanted.is_match(word)).collect();
+            words.sort_unstable();
+            words.dedup();
+            let mut samples = page.family(family);
+            for word in words {
+                samples.sample(&Labels::new([(label, word)]), 1_u64);
+            }
+        }
+        Ok(())
+    }
+}

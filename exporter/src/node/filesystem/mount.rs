@@ -1,0 +1,190 @@
+//! The mounts that are shown, with their labels; made anew only when the list of mounts has changed.
+
+use std::{collections::HashSet, ffi::CString, path::Path};
+
+use rustix::io::Errno;
+
+use super::errno;
+use crate::{
+    config::Filter,
+    metric::Labels,
+    source::mount::{self, Space},
+};
+
+/// Which mounts are shown, and under which names.
+#[derive(Debug)]
+pub(super) struct Rules {
+    pub points: Filter,
+    pub fstypes: Filter,
+    /// The host's root as seen from here, without its ending slash: empty for our own.
+    pub rootfs: Vec<u8>,
+}
+
+impl Rules {
+    pub fn new(points: Filter, fstypes: Filter, rootfs: &Path) -> Self {
+        let rootfs = rootfs.as_os_str().as_encoded_bytes();
+        let end = rootfs.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
+        Self { points, fstypes, rootfs: rootfs.get(..end).unwrap_or_default().to_vec() }
+    }
+
+    /// The mount point as the host names it: a container sees its binds of the host's root below `rootfs`.
+    fn host_name<'a>(&self, point: &'a [u8]) -> &'a [u8] {
+        match point.strip_prefix(self.rootfs.as_slice()) {
+            Some(b"") => b"/",
+            Some(rest) if rest.starts_with(b"/") => rest,
+            _ => point,
+        }
+    }
+
+    fn show(&self, point: &[u8], fstype: &[u8]) -> bool {
+        self.points.keeps(&String::from_utf8_lossy(point))
+            && self.fstypes.keeps(&String::from_utf8_lossy(fstype))
+    }
+}
+
+/// A mount that is shown.
+#[derive(Debug)]
+pub(super) struct Mount {
+    device: Vec<u8>,
+    point: Vec<u8>,
+    fstype: Vec<u8>,
+    /// Where it is seen from here.
+    pub path: CString,
+    pub readonly: bool,
+    /// The labels of all families but `node_filesystem_mount_info`.
+    pub labels: Labels,
+    /// The labels of that one; `None` if another mount has the same.
+    pub info: Option<Labels>,
+    /// The answer of the last statfs; its error is part of the labels.
+    answer: Result<Space, Errno>,
+}
+
+impl Mount {
+    /// The space it has; `None` while statfs fails.
+    pub fn space(&self) -> Option<&Space> {
+        self.answer.as_ref().ok()
+    }
+
+    /// Takes in what statfs said.
+    pub fn take(&mut self, answer: Result<Space, Errno>) {
+        if answer.err() != self.answer.err() {
+            self.labels = self.labels_with(&answer.err().map(errno::text).unwrap_or_default());
+        }
+        self.answer = answer;
+    }
+
+    fn labels_with(&self, error: &str) -> Labels {
+        Labels::new([
+            ("device", self.device.as_slice()),
+            ("device_error", error.as_bytes()),
+            ("fstype", &self.fstype),
+            ("mountpoint", &self.point),
+        ])
+    }
+}
+
+/// The mounts to show, each series once: of mounts that are named alike the first counts.
+pub(super) fn shown(mountinfo: &[u8], rules: &Rules) -> Vec<Mount> {
+    let mut seen = HashSet::new();
+    let mut shown = Vec::new();
+    for found in mount::mounts(mountinfo) {
+        // The reference leaves other escapes in the name as they are; its path must be the real one.
+        let named = mount::unescape(found.point, |byte| byte == b' ' || byte == b'\t');
+        let point = rules.host_name(&named);
+        if !rules.show(point, found.fstype) {
+            continue;
+        }
+        let real = mount::unescape(found.point, |_| true);
+        let mut path = rules.rootfs.clone();
+        path.extend_from_slice(rules.host_name(&real));
+        let Ok(path) = CString::new(path) else { continue };
+        let mut mount = Mount {
+            device: found.device.to_vec(),
+            point: point.to_vec(),
+            fstype: found.fstype.to_vec(),
+            path,
+            readonly: found.readonly,
+            labels: Labels::EMPTY,
+            info: None,
+            answer: Err(Errno::INTR),
+        };
+        mount.labels = mount.labels_with("");
+        if !seen.insert(mount.labels.clone()) {
+            continue;
+        }
+        mount.labels = mount.labels_with(&errno::text(Errno::INTR));
+        let info = Labels::new([
+            ("device", found.device),
+            ("major", found.major),
+            ("minor", found.minor),
+            ("mountpoint", &mount.point),
+        ]);
+        mount.info = Some(info).filter(|info| seen.insert(info.clone()));
+        shown.push(mount);
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(rootfs: &str) -> Rules {
+        Rules::new(Filter::default(), Filter::default(), Path::new(rootfs))
+    }
+
+    fn text(labels: &Labels) -> &str {
+        str::from_utf8(labels.text()).expect("labels are UTF-8")
+    }
+
+    #[test]
+    fn mounts_below_the_host_s_root_have_the_host_s_names() {
+        for rootfs in ["/host", "/host/"] {
+            let rules = rules(rootfs);
+            for (point, name) in
+                [("/host", "/"), ("/host/srv", "/srv"), ("/hosts", "/hosts"), ("/", "/"), ("/dev", "/dev")]
+            {
+                assert_eq!(rules.host_name(point.as_bytes()), name.as_bytes(), "{rootfs}: {point}");
+            }
+            let found = shown(b"1 1 8:1 / /host/srv rw - ext4 /dev/sda rw\n", &rules);
+            assert_eq!(found[0].path.to_bytes(), b"/host/srv");
+        }
+        assert_eq!(rules("/").host_name(b"/srv"), b"/srv");
+        assert_eq!(shown(b"1 1 8:1 / / rw - ext4 d rw\n", &rules("/host"))[0].path.to_bytes(), b"/host/");
+    }
+
+    #[test]
+    fn names_are_decoded_as_the_reference_does_and_paths_truly() {
+        let found = shown(b"1 1 8:1 / /a\\040b\\134c rw - ext4 d rw\n", &rules("/"));
+        assert_eq!(found[0].point, b"/a b\\134c");
+        assert_eq!(found[0].path.to_bytes(), b"/a b\\c");
+    }
+
+    #[test]
+    fn no_series_comes_twice() {
+        let line = "1 1 8:1 / /srv rw - ext4 d rw\n";
+        let other_options = "2 1 8:1 / /srv ro - ext4 d rw\n";
+        let other_type = "3 1 8:1 / /srv rw - ext3 d rw\n";
+        let found = shown([line, line, other_options, other_type].concat().as_bytes(), &rules("/"));
+        assert_eq!(found.len(), 2);
+        assert!(found[0].info.is_some() && !found[0].readonly, "the first counts");
+        assert!(found[1].info.is_none(), "the same device, number and mount point");
+        let invalid = shown(b"1 1 8:1 / /\xff rw - e d rw\n2 1 8:1 / /\xfe rw - e d rw\n", &rules("/"));
+        assert_eq!(invalid.len(), 1, "both would be written with U+FFFD");
+    }
+
+    #[test]
+    fn an_error_is_a_label_until_it_is_gone() {
+        let mut mount = shown(b"1 1 8:1 / /srv rw - ext4 d rw\n", &rules("/")).remove(0);
+        let space = Space { block_size: 1, blocks: 1, free: 1, available: 1, files: 1, files_free: 1 };
+        mount.take(Err(Errno::ACCESS));
+        assert_eq!(
+            text(&mount.labels),
+            r#"device="d",device_error="permission denied",fstype="ext4",mountpoint="/srv""#
+        );
+        assert!(mount.space().is_none());
+        mount.take(Ok(space));
+        assert_eq!(text(&mount.labels), r#"device="d",device_error="",fstype="ext4",mountpoint="/srv""#);
+        assert_eq!(mount.space(), Some(&space));
+    }
+}

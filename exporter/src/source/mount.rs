@@ -1,0 +1,174 @@
+//! `/proc/<pid>/mountinfo` and statfs(2). (The `procfs` crate wants UTF-8, and maps for the options.)
+
+use std::ffi::CStr;
+
+use rustix::io::Errno;
+
+use super::text;
+
+/// One mount, as its line tells it. Device, root and file system are as the kernel wrote them, octal escapes and all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mount<'a> {
+    /// What is mounted: a device, a server's export, or any word.
+    pub device: &'a [u8],
+    /// Where, with octal escapes: see [`unescape`].
+    pub point: &'a [u8],
+    /// The file system's type.
+    pub fstype: &'a [u8],
+    /// Device number, first part.
+    pub major: &'a [u8],
+    /// Device number, second part.
+    pub minor: &'a [u8],
+    /// Whether it cannot be written, by the mount's or the file system's options.
+    pub readonly: bool,
+}
+
+/// The mounts. A line that makes no sense is left out.
+pub fn mounts(mountinfo: &[u8]) -> impl Iterator<Item = Mount<'_>> {
+    text::lines(mountinfo).filter_map(mount)
+}
+
+fn mount(line: &[u8]) -> Option<Mount<'_>> {
+    let mut fields = line.split(|&byte| byte == b' ');
+    let number = fields.nth(2)?;
+    let colon = number.iter().position(|&byte| byte == b':')?;
+    let (major, minor) = (number.get(..colon)?, number.get(colon + 1..)?);
+    text::whole(major).and(text::whole(minor))?;
+    let point = fields.nth(1)?;
+    let options = fields.next()?;
+    // Any number of optional fields ends with a dash.
+    fields.find(|&field| field == b"-")?;
+    let (fstype, device) = (fields.next()?, fields.next()?);
+    let super_options = fields.next().unwrap_or_default();
+    let readonly = is_readonly(options) || is_readonly(super_options);
+    (!point.is_empty()).then_some(Mount { device, point, fstype, major, minor, readonly })
+}
+
+fn is_readonly(options: &[u8]) -> bool {
+    options.split(|&byte| byte == b',').any(|option| option == b"ro" || option == b"emergency_ro")
+}
+
+/// Turns `\040` and the like into the bytes they stand for, those bytes that `wanted` names.
+pub fn unescape(text: &[u8], wanted: impl Fn(u8) -> bool) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, behind)) = rest.split_first() {
+        rest = behind;
+        match octal(rest).filter(|&decoded| byte == b'\\' && wanted(decoded)) {
+            Some(decoded) => {
+                bytes.push(decoded);
+                rest = rest.get(3..).unwrap_or_default();
+            }
+            None => bytes.push(byte),
+        }
+    }
+    bytes
+}
+
+/// The byte that the next three octal digits give.
+fn octal(text: &[u8]) -> Option<u8> {
+    let digits = text.first_chunk::<3>()?;
+    digits.iter().try_fold(0_u8, |value, &digit| {
+        (b'0'..=b'7').contains(&digit).then(|| value.checked_mul(8)?.checked_add(digit - b'0'))?
+    })
+}
+
+/// How much a file system holds. Sizes are in blocks of `block_size` bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes in a block.
+    pub block_size: i64,
+    /// All blocks.
+    pub blocks: u64,
+    /// Free ones.
+    pub free: u64,
+    /// Free ones that a user without privileges may take.
+    pub available: u64,
+    /// All files (inodes).
+    pub files: u64,
+    /// Files that can still be made.
+    pub files_free: u64,
+}
+
+/// Asks the file system at `path` for its space. It waits for as long as the file system does.
+///
+/// # Errors
+/// What statfs(2) says.
+pub fn space(path: &CStr) -> Result<Space, Errno> {
+    let answer = rustix::fs::statfs(path)?;
+    Ok(Space {
+        #[allow(clippy::useless_conversion, reason = "its width depends on the machine and the C library")]
+        block_size: answer.f_bsize.into(),
+        blocks: answer.f_blocks,
+        free: answer.f_bfree,
+        available: answer.f_bavail,
+        files: answer.f_files,
+        files_free: answer.f_ffree,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_with_and_without_optional_fields() {
+        let text = b"29 1 259:2 / / rw,relatime shared:1 master:2 - ext4 /dev/vda1 rw,errors=remount-ro\n\
+            30 24 0:6 / /srv ro,nosuid - nfs4 host:/a\\040b ro,vers=4.2\n31 1 0:7 / /x rw - tmpfs  rw\n";
+        let found: Vec<_> = mounts(text).collect();
+        assert_eq!(
+            found[0],
+            Mount {
+                device: b"/dev/vda1",
+                point: b"/",
+                fstype: b"ext4",
+                major: b"259",
+                minor: b"2",
+                readonly: false
+            }
+        );
+        assert_eq!((found[1].device, found[1].readonly), (&b"host:/a\\040b"[..], true));
+        assert_eq!((found[2].device, found[2].fstype), (&b""[..], &b"tmpfs"[..]), "an empty device");
+    }
+
+    #[test]
+    fn a_file_system_may_be_read_only_without_its_mount() {
+        for (line, readonly) in [
+            (&b"1 1 8:1 / / rw - ext4 d rw,emergency_ro"[..], true),
+            (b"1 1 8:1 / / rw - ext4 d ro", true),
+            (b"1 1 8:1 / / rw,errors=remount-ro - ext4 d rw,ro_flag", false),
+            (b"1 1 8:1 / / rw - ext4 d", false),
+        ] {
+            assert_eq!(mounts(line).map(|mount| mount.readonly).collect::<Vec<_>>(), [readonly], "{line:?}");
+        }
+    }
+
+    #[test]
+    fn lines_cut_short_are_left_out() {
+        let whole = b"29 1 259:2 / /a rw,relatime shared:1 - ext4 /dev/vda1";
+        assert_eq!(mounts(whole).count(), 1);
+        for end in 0..b"29 1 259:2 / /a rw,relatime shared:1 - ext4".len() {
+            assert_eq!(mounts(&whole[..end]).count(), 0, "{end}");
+        }
+        for bad in [&b"29 1 259 / /a rw - ext4 d rw"[..], b"29 1 a:b / /a rw - ext4 d rw", b"\xff\xff", b""] {
+            assert_eq!(mounts(bad).count(), 0, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn escapes_are_undone() {
+        let all = |text: &[u8]| unescape(text, |_| true);
+        assert_eq!(all(b"/a\\040b\\011c\\012d\\134e\\043"), b"/a b\tc\nd\\e#");
+        assert_eq!(unescape(b"\\040\\134", |byte| byte == b' '), b" \\134");
+        for kept in [&b"\\04"[..], b"\\", b"\\0x0", b"\\777", b"\\089", b""] {
+            assert_eq!(all(kept), kept);
+        }
+    }
+
+    #[test]
+    fn the_root_has_space_and_nothing_has_none() {
+        let root = space(c"/").expect("the root is mounted");
+        assert!(root.blocks >= root.free && root.free >= root.available && root.block_size > 0);
+        assert_eq!(space(c"/nonexistent"), Err(Errno::NOENT));
+    }
+}
