@@ -91,12 +91,16 @@ impl Docker {
         self.run(&["inspect", "-f", "{{.NetworkSettings.IPAddress}}", container])
     }
 
-    /// Makes an image from a root folder.
-    pub fn import(&self, folder: &Path, tag: &str) {
+    /// Makes an image from a root folder; the changes are instructions such as `ENV A=b`.
+    pub fn import(&self, folder: &Path, tag: &str, changes: &[&str]) {
         let mut tar = Command::new("tar");
         let archive = self.dir.path().join("import.tar");
         output(tar.arg("-C").arg(folder).arg("-cf").arg(&archive).arg("."));
-        self.run(&["import", &archive.display().to_string(), tag]);
+        let file = archive.display().to_string();
+        let mut args = vec!["import"];
+        args.extend(changes.iter().flat_map(|change| ["--change", change]));
+        args.extend([file.as_str(), tag]);
+        self.run(&args);
         fs::remove_file(archive).unwrap();
     }
 }

@@ -13,15 +13,18 @@ use crate::temp::TempDir;
 
 /// A program on `PATH`, or unpacked by `cargo xtask test` into the cache; says when the test is left out.
 pub fn program(name: &str) -> Option<PathBuf> {
-    let cache = std::env::var_os("NODETALLY_CACHE").map(PathBuf::from);
-    let xdg = || std::env::var_os("XDG_CACHE_HOME").map(|dir| Path::new(&dir).join("nodetally"));
-    let home = || std::env::var_os("HOME").map(|dir| Path::new(&dir).join(".cache/nodetally"));
-    let unpacked = cache.or_else(xdg).or_else(home).map(|dir| dir.join("peers/usr/bin"));
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut folders = std::env::split_paths(&path).chain(unpacked);
+    let mut folders = std::env::split_paths(&path).chain([cache().join("peers/usr/bin")]);
     let found = folders.find_map(|dir| Some(dir.join(name)).filter(|p| p.is_file()));
     live::need(&format!("{name} (Debian unstable; `cargo xtask test` unpacks it)"), found.is_some());
     found
+}
+
+/// This project's cache folder: `$NODETALLY_CACHE`, else as `cargo xtask` has it.
+pub fn cache() -> PathBuf {
+    let folder = |name, below| std::env::var_os(name).map(|dir| Path::new(&dir).join(below));
+    let named = folder("NODETALLY_CACHE", "").or_else(|| folder("XDG_CACHE_HOME", "nodetally"));
+    named.or_else(|| folder("HOME", ".cache/nodetally")).unwrap()
 }
 
 /// A running Prometheus.
