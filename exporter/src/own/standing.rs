@@ -2,13 +2,20 @@
 
 use prometheus::{GaugeVec, Opts, Registry};
 
-use crate::source::host::{Facts, View};
+use crate::source::{
+    bpf::ProgramStatus,
+    host::{Facts, View},
+};
 
 /// Registers what does not change any more.
 ///
 /// # Errors
 /// Two families of one name.
-pub fn standing(registry: &Registry, host: &Facts) -> Result<(), prometheus::Error> {
+pub fn standing(
+    registry: &Registry,
+    host: &Facts,
+    programs: &[ProgramStatus],
+) -> Result<(), prometheus::Error> {
     let views = gauges(
         registry,
         "nodetally_host_view",
@@ -17,6 +24,16 @@ pub fn standing(registry: &Registry, host: &Facts) -> Result<(), prometheus::Err
     )?;
     for view in View::ALL {
         views.with_label_values(&[view.name()]).set(f64::from(u8::from(host.is_host(view))));
+    }
+    let up = gauges(
+        registry,
+        "nodetally_ebpf_program_up",
+        "1 if the program counts in the kernel, 0 if it does not; the reason says why.",
+        &["program", "mode", "reason"],
+    )?;
+    for status in programs {
+        let labels = [status.program.name(), status.program.mode(), status.reason.as_str()];
+        up.with_label_values(&labels).set(f64::from(u8::from(status.up())));
     }
     Ok(())
 }

@@ -6,7 +6,6 @@
 mod buffers;
 mod node_half;
 mod selection;
-mod worker;
 
 use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},

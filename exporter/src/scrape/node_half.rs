@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::worker::{Ran, Worker, run};
 use crate::{
     collector::{Collector, Context, Failure, Pace},
     config::{ConfigError, Settings},
     metric::{Family, Labels, Page},
     node,
+    source::worker::Worker,
 };
 
 static DURATION: Family = Family::gauge(
@@ -48,7 +48,25 @@ struct Entry {
 
 enum Runs {
     Here(Box<dyn Collector>),
-    OnItsThread(Worker),
+    OnItsThread(Worker<Product>),
+}
+
+/// What a collector on its own thread leaves.
+#[derive(Default)]
+struct Product {
+    page: Page,
+    ran: Option<Ran>,
+}
+
+struct Ran {
+    took: Duration,
+    result: Result<(), Failure>,
+}
+
+fn run(collector: &mut dyn Collector, page: &mut Page) -> Ran {
+    let start = Instant::now();
+    let result = collector.collect(page);
+    Ran { took: start.elapsed(), result }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +135,11 @@ impl NodeHalf {
         for entry in self.selected(selected) {
             if let Runs::OnItsThread(worker) = &mut entry.runs {
                 let asked = Instant::now();
-                let ran = worker.take(deadline, page);
+                let ran = worker.take(deadline, |product| {
+                    page.append(&product.page);
+                    product.ran.take()
+                });
+                let ran = ran.flatten();
                 if ran.is_none() {
                     entry.took = asked.elapsed();
                 }
@@ -170,11 +192,16 @@ impl NodeHalfPlan {
 }
 
 impl Entry {
-    fn new(index: usize, collector: Box<dyn Collector>) -> std::io::Result<Self> {
+    fn new(index: usize, mut collector: Box<dyn Collector>) -> std::io::Result<Self> {
         let descriptor = node::COLLECTORS[index];
         let runs = match descriptor.pace {
             Pace::Quick => Runs::Here(collector),
-            Pace::MayBlock => Runs::OnItsThread(Worker::start(descriptor.name, collector)?),
+            Pace::MayBlock => {
+                Runs::OnItsThread(Worker::start(descriptor.name, move |product: &mut Product| {
+                    product.page.clear();
+                    product.ran = Some(run(collector.as_mut(), &mut product.page));
+                })?)
+            }
         };
         Ok(Self {
             index,

@@ -15,3 +15,4 @@ pub mod stat;
 pub mod text;
 pub mod thread;
 pub mod udev;
+pub mod worker;

@@ -186,6 +186,11 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// No kernel half: nothing was tried.
+    pub fn none(status: Vec<ProgramStatus>) -> Self {
+        Self { status, counters: None, life: None, log: None, programs: None }
+    }
+
     /// The status of `program`.
     pub fn status_of(&self, program: Program) -> Reason {
         self.status.iter().find(|s| s.program == program).map_or(Reason::Off, |s| s.reason)
