@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index};
+
 use crate::config::Paths;
 
 /// Inode numbers that the kernel gives its first namespaces (`enum init_ns_ino` of `linux/nsfs.h`). Those of the
@@ -78,7 +80,11 @@ impl fmt::Display for Restriction {
             View::Pid => "the pid namespace is not the host's",
             View::Root => "the root file system is not the host's",
         };
-        write!(out, "{seen}: {} show this container only; docker run {} mends it", self.figures, self.mend)
+        write!(
+            out,
+            "{seen}: {} show this container only; to mend it, add {} to docker run",
+            self.figures, self.mend
+        )
     }
 }
 
@@ -93,7 +99,7 @@ pub struct Facts {
     pub network: Option<u64>,
     /// Inode of the network namespace of the host's first process.
     pub init_network: Option<u64>,
-    /// Whether an interface has a device behind it; `None` when there is none but the loopback.
+    /// Whether an own interface has a device behind it; `None` when there is none but the loopback.
     pub network_hardware: Option<bool>,
     /// Device and inode of the own root.
     pub root: Option<(u64, u64)>,
@@ -172,11 +178,19 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     Some((found.dev(), found.ino()))
 }
 
+/// The mount of sysfs may be of another network namespace, so what it lists must also be found in the own one.
 fn hardware(interfaces: &Path) -> Option<bool> {
     let mut others =
         fs::read_dir(interfaces).ok()?.flatten().filter(|entry| entry.file_name() != "lo").peekable();
     others.peek()?;
-    Some(others.any(|entry| entry.path().join("device").exists()))
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None).ok()?;
+    Some(others.any(|entry| {
+        let index = fs::read_to_string(entry.path().join("ifindex")).ok();
+        let own = entry.file_name().to_str().and_then(|name| name_to_index(&socket, name).ok());
+        own.is_some()
+            && own == index.and_then(|text| text.trim().parse().ok())
+            && entry.path().join("device").exists()
+    }))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use hyper_util::rt::TokioIo;
 use rustix::io::Errno;
 use tokio::{
     net::{TcpListener, TcpStream},
-    task::JoinSet,
+    task::{JoinSet, yield_now},
     time::{Instant, sleep},
 };
 
@@ -99,10 +99,13 @@ async fn accept<S: Scrapes>(
                     warned = Some(Instant::now());
                     tracing::warn!(%error, "cannot accept a connection");
                 }
-                if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)) {
-                    connections.close_idlest();
+                let short = matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE));
+                if short && connections.close_idlest() {
+                    // Its descriptor is free once its task has run.
+                    yield_now().await;
+                } else {
+                    sleep(PAUSE).await;
                 }
-                sleep(PAUSE).await;
             }
         }
     }

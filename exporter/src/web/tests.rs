@@ -4,8 +4,9 @@
 
 use std::{
     collections::HashMap,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
+    process::{Command, Stdio},
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -397,7 +398,8 @@ fn slow_headers_idle_connections_and_those_who_do_not_read_are_closed() {
             assert!(got.len() < LINE.len() * 2_000_000, "the answer was cut off");
         });
     });
-    assert_eq!(server.get("/metrics?collect[]=huge").body.len(), LINE.len() * 2_000_000);
+    let patient = Server::start();
+    assert_eq!(patient.get("/metrics?collect[]=huge").body.len(), LINE.len() * 2_000_000);
 }
 
 #[test]
@@ -475,4 +477,40 @@ fn it_ends_at_once_when_idle_and_lets_answers_finish() {
     let mut bytes = Vec::new();
     slow.read_to_end(&mut bytes).unwrap();
     assert_eq!(Answer::parse(&bytes).body, LINE);
+}
+
+/// The limit of descriptors is the whole process's, so the server gets a process of its own.
+#[test]
+fn without_descriptors_idle_connections_make_room() {
+    let child = "web::tests::serve_for_the_test_above";
+    let mut server = Command::new("sh")
+        .args(["-c", "ulimit -n 32 && exec \"$@\"", "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", child, "--ignored", "--nocapture", "--test-threads=1"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let address: SocketAddr = lines
+        .find_map(|line| line.unwrap().split_once("serving on ").map(|(_, address)| address.parse().unwrap()))
+        .unwrap();
+    let crowd: Vec<_> = (0..200).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let begun = Instant::now();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET /-/healthy HTTP/1.0\r\n\r\n").unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    assert_eq!(Answer::parse(&bytes).status, 200);
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    drop((crowd, server.stdin.take()));
+    assert!(server.wait().unwrap().success());
+}
+
+#[test]
+#[ignore = "run by the test above with few descriptors"]
+fn serve_for_the_test_above() {
+    let server = Server::start();
+    println!("serving on {}", server.address);
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
 }
