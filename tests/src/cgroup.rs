@@ -124,18 +124,18 @@ impl Cgroup {
     /// `/nodetally-<tag>-<pid>-<n>`.
     pub fn new(tag: &str) -> Self {
         remove_leftovers();
-        Self::at(format!("/{}", unique(tag)))
+        Self::at(&format!("/{}", unique(tag)))
     }
 
     /// A group below this one. Drop the child before the parent or leave both to the parent's drop.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {
-        Self::at(format!("{}/{name}", self.path))
+        Self::at(&format!("{}/{name}", self.path))
     }
 
     /// A group at this path, made with its parents; the parents stay.
-    pub fn at(path: String) -> Self {
-        let group = Self(Existing::at(&path));
+    pub fn at(path: &str) -> Self {
+        let group = Self(Existing::at(path));
         for hierarchy in &group.hierarchies {
             make(hierarchy, &group.path);
         }

@@ -18,6 +18,9 @@ const IMAGE: &str = "nodetally:test";
 const FULL: [&str; 6] =
     ["--privileged", "--pid=host", "--network=host", "--cgroupns=host", "-v", "/:/host:ro,rslave"];
 
+/// What the log says, in lower case, of figures that are not the host's.
+const NARROW: &str = "show this container only";
+
 fn build(docker: &Docker) -> bool {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     if !image::import_rust(docker, workspace) {
@@ -93,7 +96,7 @@ fn the_full_command_shows_the_host(docker: &Docker) {
         let up = page.value("nodetally_ebpf_program_up", &[("program", program)]);
         assert_eq!(up, Some(1.0), "{program}\n{log}");
     }
-    assert!(!log.contains("container's own"), "a full view is called narrow:\n{log}");
+    assert!(!log.contains(NARROW), "a full view is called narrow:\n{log}");
     docker.run(&["rm", "-f", &id, "neighbour"]);
 }
 
@@ -102,10 +105,12 @@ fn each_missing_flag_is_named(docker: &Docker) {
     let private_groups = [&without("--cgroupns=host")[..], &["--cgroupns=private"]].concat();
     let no_root: Vec<&str> = FULL[..4].to_vec();
     let bridged = without("--network=host");
-    let cases: [(&[&str], &[&str], &str); 3] = [
+    let own_processes = without("--pid=host");
+    let cases: [(&[&str], &[&str], &str); 4] = [
         (&private_groups, &["--path.rootfs=/host"], "cgroup namespace"),
         (&bridged, &["--path.rootfs=/host"], "network namespace"),
-        (&no_root, &[], "root"),
+        (&own_processes, &["--path.rootfs=/host"], "pid namespace"),
+        (&no_root, &[], "root file system"),
     ];
     for (engine, exporter, words) in cases {
         let (id, address) = start(docker, engine, exporter);
@@ -116,7 +121,7 @@ fn each_missing_flag_is_named(docker: &Docker) {
         };
         answers(docker, &id, seen);
         let log = log_of(docker, &id);
-        let named = log.lines().any(|line| line.contains(words) && line.contains("container's own"));
+        let named = log.lines().any(|line| line.contains(words) && line.contains(NARROW));
         assert!(named, "{engine:?}: no line with {words:?}:\n{log}");
         Page::parse(&http::get(seen, "/metrics").unwrap().text());
         docker.run(&["rm", "-f", &id]);

@@ -84,8 +84,10 @@ pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
+/// Program and first words, for an error: enough to know which it was.
 fn name_of(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let words: Vec<_> = words.take(3).map(OsStr::to_string_lossy).collect();
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let words = std::iter::once(program).chain(command.get_args());
+    let words: Vec<_> = words.take(4).map(OsStr::to_string_lossy).collect();
     words.join(" ")
 }
