@@ -81,7 +81,12 @@ fn a_dead_mount_delays_no_scrape_past_its_deadline_and_keeps_one_thread() {
     let folder = TempDir::new("dead-mount");
     let mut dead = DeadMount::new(folder.path().to_owned());
     let procfs = proc_of_this_namespace();
-    let flags = [&format!("--path.procfs={}", procfs.path().display()), "--ebpf=off", "--no-container"];
+    let flags = [
+        &format!("--path.procfs={}", procfs.path().display()),
+        "--ebpf=off",
+        "--no-container",
+        "--scrape.share=0",
+    ];
     let address = free_address();
     let mut exporter = Exporter::start_at(address, &flags);
 
