@@ -88,7 +88,7 @@ fn a_dead_mount_delays_no_scrape_past_its_deadline_and_keeps_one_thread() {
         "--scrape.share=0",
     ];
     let address = free_address();
-    let mut exporter = Exporter::start_at(address, &flags);
+    let exporter = Exporter::start_at(address, &flags);
 
     let mut seen = Vec::new();
     for _ in 0..3 {

@@ -1,0 +1,68 @@
+//! The documentation's tables are those of the code. `BLESS=1 cargo test -p tests --test docs` writes them anew.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use exporter::collector::Takes;
+use exporter::config::exporter_flags;
+use exporter::node::COLLECTORS;
+
+fn collectors() -> String {
+    let mut table = "| collector | gives | from | kernel |\n| --- | --- | --- | --- |\n".to_owned();
+    for collector in COLLECTORS {
+        let off = if collector.on_by_default { "" } else { " (off)" };
+        let (name, summary) = (collector.name, collector.summary);
+        writeln!(table, "| `{name}`{off} | {summary} | {} | {} |", collector.reads, collector.since).unwrap();
+    }
+    table
+}
+
+fn flags() -> String {
+    let mut table = "| flag | default | meaning |\n| --- | --- | --- |\n".to_owned();
+    for flag in exporter_flags() {
+        let (form, default) = match flag.takes {
+            Takes::Switch { default } => (String::new(), if default { "on" } else { "off" }),
+            Takes::Text { placeholder, default } => (format!("={placeholder}"), default),
+            Takes::Many { placeholder, default } => (format!("={placeholder} ..."), default),
+            Takes::Choice { of, default } => (format!("={}", of.join("\\|")), default),
+        };
+        let default =
+            if default.is_empty() { String::new() } else { format!("`{}`", default.replace('|', "\\|")) };
+        writeln!(table, "| `--{}{form}` | {default} | {} |", flag.name, flag.help).unwrap();
+    }
+    table
+}
+
+fn check(file: &str, mark: &str, table: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (begin, end) = (format!("<!-- {mark} -->\n"), format!("<!-- end of {mark} -->"));
+    let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{file}: no {begin}"));
+    let (have, after) = rest.split_once(&end).unwrap_or_else(|| panic!("{file}: no {end}"));
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, format!("{before}{begin}{table}{end}{after}")).unwrap();
+        return;
+    }
+    assert_eq!(have, table, "{file} is behind; type: BLESS=1 cargo test -p tests --test docs");
+}
+
+#[test]
+fn the_tables_are_those_of_the_code() {
+    check("README.md", "collectors", &collectors());
+    check("docs/flags.md", "flags", &flags());
+}
+
+#[test]
+fn no_two_collectors_share_a_name_or_a_family() {
+    let mut names = BTreeSet::new();
+    let mut families = BTreeSet::new();
+    for collector in COLLECTORS {
+        assert!(names.insert(collector.name), "{}", collector.name);
+        for family in collector.families {
+            assert!(families.insert(family.name), "{} declares {} as well", collector.name, family.name);
+            assert!(!family.help.contains(['\\', '\n']), "{}: its help needs no escape", family.name);
+            assert!(family.help.ends_with('.'), "{}: its help is a sentence", family.name);
+        }
+    }
+}
