@@ -24,6 +24,12 @@ const INFO: [(&str, &str); 10] = [
     ("vendor", "vendor_id"),
 ];
 
+/// Whether the cpufreq collector is meant to run: on unless told otherwise. The frequency is shown only with it.
+fn with_cpufreq(flags: &FlagValues) -> bool {
+    let flag = "collector.cpufreq";
+    if flags.is_given(flag) { flags.is_on(flag) } else { !flags.is_on("collector.disable-defaults") }
+}
+
 pub(super) struct Info {
     file: KeptFile,
     frequency: bool,
@@ -37,8 +43,7 @@ impl Info {
         let regex = |name| pattern(name, flags.text(name));
         let info = Self {
             file: KeptFile::new(procfs.join("cpuinfo"), Serves::Records),
-            // The frequency is the cpufreq collector's figure too, which is on unless told otherwise.
-            frequency: flags.is_on("collector.cpufreq") || !flags.is_given("collector.cpufreq"),
+            frequency: with_cpufreq(flags),
             flags: regex(super::FLAGS_INCLUDE)?,
             bugs: regex(super::BUGS_INCLUDE)?,
         };

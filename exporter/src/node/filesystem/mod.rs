@@ -208,7 +208,7 @@ impl Collector for Filesystem {
         self.mounts.iter().for_each(|mount| samples.sample(&mount.labels, mount.space().is_none()));
         let mut samples = page.family(&MOUNT_INFO);
         for mount in self.mounts.iter().filter(|mount| mount.space().is_some()) {
-            mount.info.iter().for_each(|info| samples.sample(info, 1_u64));
+            mount.infos.iter().for_each(|info| samples.sample(info, 1_u64));
         }
         Ok(())
     }

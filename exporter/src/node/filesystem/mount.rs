@@ -1,6 +1,10 @@
 //! The mounts that are shown, with their labels; made anew only when the list of mounts has changed.
 
-use std::{collections::HashSet, ffi::CString, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    ffi::CString,
+    path::Path,
+};
 
 use rustix::io::Errno;
 
@@ -53,8 +57,8 @@ pub(super) struct Mount {
     pub readonly: bool,
     /// The labels of all families but `node_filesystem_mount_info`.
     pub labels: Labels,
-    /// The labels of that one; `None` if another mount has the same.
-    pub info: Option<Labels>,
+    /// The labels of that one: more than one where mounts of the same name lie upon each other.
+    pub infos: Vec<Labels>,
     /// The answer of the last statfs; its error is part of the labels.
     answer: Result<Space, Errno>,
 }
@@ -85,8 +89,9 @@ impl Mount {
 
 /// The mounts to show, each series once: of mounts that are named alike the first counts.
 pub(super) fn shown(mountinfo: &[u8], rules: &Rules) -> Vec<Mount> {
-    let mut seen = HashSet::new();
-    let mut shown = Vec::new();
+    let mut places = HashMap::new();
+    let mut infos = HashSet::new();
+    let mut shown: Vec<Mount> = Vec::new();
     for found in mount::mounts(mountinfo) {
         // The reference leaves other escapes in the name as they are; its path must be the real one.
         let named = mount::unescape(found.point, |byte| byte == b' ' || byte == b'\t');
@@ -105,13 +110,9 @@ pub(super) fn shown(mountinfo: &[u8], rules: &Rules) -> Vec<Mount> {
             path,
             readonly: found.readonly,
             labels: Labels::EMPTY,
-            info: None,
+            infos: Vec::new(),
             answer: Err(Errno::INTR),
         };
-        mount.labels = mount.labels_with("");
-        if !seen.insert(mount.labels.clone()) {
-            continue;
-        }
         mount.labels = mount.labels_with(&errno::text(Errno::INTR));
         let info = Labels::new([
             ("device", found.device),
@@ -119,8 +120,13 @@ pub(super) fn shown(mountinfo: &[u8], rules: &Rules) -> Vec<Mount> {
             ("minor", found.minor),
             ("mountpoint", &mount.point),
         ]);
-        mount.info = Some(info).filter(|info| seen.insert(info.clone()));
-        shown.push(mount);
+        let place = *places.entry(mount.labels.clone()).or_insert(shown.len());
+        if place == shown.len() {
+            shown.push(mount);
+        }
+        if let Some(first) = shown.get_mut(place).filter(|_| infos.insert(info.clone())) {
+            first.infos.push(info);
+        }
     }
     shown
 }
@@ -165,10 +171,13 @@ mod tests {
         let line = "1 1 8:1 / /srv rw - ext4 d rw\n";
         let other_options = "2 1 8:1 / /srv ro - ext4 d rw\n";
         let other_type = "3 1 8:1 / /srv rw - ext3 d rw\n";
-        let found = shown([line, line, other_options, other_type].concat().as_bytes(), &rules("/"));
+        let other_number = "4 1 8:2 / /srv rw - ext4 d rw\n";
+        let text = [line, line, other_options, other_type, other_number].concat();
+        let found = shown(text.as_bytes(), &rules("/"));
         assert_eq!(found.len(), 2);
-        assert!(found[0].info.is_some() && !found[0].readonly, "the first counts");
-        assert!(found[1].info.is_none(), "the same device, number and mount point");
+        assert!(!found[0].readonly, "the first counts");
+        assert_eq!(found[0].infos.len(), 2, "two numbers");
+        assert!(found[1].infos.is_empty(), "the same device, number and mount point");
         let invalid = shown(b"1 1 8:1 / /\xff rw - e d rw\n2 1 8:1 / /\xfe rw - e d rw\n", &rules("/"));
         assert_eq!(invalid.len(), 1, "both would be written with U+FFFD");
     }

@@ -1,0 +1,161 @@
+//! The collectors on the reference's own fixtures: every TYPE line and every sample as the reference has them.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod node_support;
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use exporter::{config::Paths, node};
+use node_support::{build, lines, paths, scrape};
+use tests::live::need;
+
+/// The pack of test data; it is not part of this repository.
+fn pack() -> Option<PathBuf> {
+    let root = std::env::var_os("CONFORMANCE_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance"),
+        PathBuf::from,
+    );
+    let pack = root.join("node_exporter/collector");
+    // It is data beside the project, so its lack is told and no failure, in a CI run too.
+    if !pack.is_dir() {
+        eprintln!("LEFT OUT: needs the conformance data at {} (or $CONFORMANCE_DIR)", root.display());
+    }
+    pack.is_dir().then_some(pack)
+}
+
+fn fixtures(pack: &Path) -> Paths {
+    let fixtures = pack.join("fixtures");
+    let rootfs = fixtures.to_str().unwrap().to_owned();
+    paths(fixtures.join("proc"), fixtures.join("sys"), &rootfs, fixtures.join("udev/data"))
+}
+
+/// All of ours but filesystem and uname, which the reference's run leaves out too.
+const COLLECTORS: [&str; 6] = ["cpu", "diskstats", "loadavg", "meminfo", "netdev", "stat"];
+/// The flags of the reference's run that concern them.
+const FLAGS: [&str; 2] = ["--collector.netdev.device-include=lo", "--collector.stat.softirq"];
+const INFO_FLAGS: [&str; 3] = [
+    "--collector.cpu.info",
+    "--collector.cpu.info.bugs-include=^(cpu_meltdown|spectre_.*|mds)$",
+    "--collector.cpu.info.flags-include=^(aes|avx.?|constant_tsc)$",
+];
+
+/// Counters of the real loopback, which the reference leaves out of the comparison as well.
+fn is_left_out(line: &str) -> bool {
+    let names = ["receive_bytes", "receive_packets", "transmit_bytes", "transmit_packets"];
+    names.iter().any(|name| line.starts_with(&format!("node_network_{name}_total")))
+}
+
+/// The family of a TYPE line or sample.
+fn family(line: &str) -> &str {
+    line.strip_prefix("# TYPE ").unwrap_or(line).split(['{', ' ']).next().unwrap()
+}
+
+fn compare(pack: &Path, expected: &str, flags: &[&str], at_least: usize) {
+    let families: BTreeSet<&str> = node::COLLECTORS
+        .iter()
+        .filter(|known| COLLECTORS.contains(&known.name))
+        .flat_map(|known| known.families.iter().map(|family| family.name))
+        .collect();
+    let expected = std::fs::read(pack.join("fixtures").join(expected)).unwrap();
+    let expected = String::from_utf8_lossy(&expected);
+    let wanted: Vec<&str> = lines(&expected)
+        .into_iter()
+        .filter(|line| families.contains(family(line)) && !is_left_out(line))
+        .collect();
+    assert!(wanted.len() >= at_least, "{} lines are too few to mean much", wanted.len());
+    let mut collectors = build(&fixtures(pack), &COLLECTORS, flags);
+    // The second scrape finds everything as the first did.
+    for _ in 0..2 {
+        let text = scrape(&mut collectors);
+        let given: Vec<&str> = lines(&text).into_iter().filter(|line| !is_left_out(line)).collect();
+        let missing: Vec<_> = wanted.iter().filter(|line| !given.contains(line)).collect();
+        let foreign: Vec<_> = given.iter().filter(|line| !wanted.contains(line)).collect();
+        assert!(missing.is_empty() && foreign.is_empty(), "missing: {missing:#?}\nforeign: {foreign:#?}");
+    }
+}
+
+#[test]
+fn every_line_is_the_reference_s() {
+    let Some(pack) = pack() else { return };
+    if !need("a loopback without errors", loopback_is_clean()) {
+        return;
+    }
+    compare(&pack, "e2e-output.txt", &[&FLAGS[..], &INFO_FLAGS].concat(), 500);
+    compare(&pack, "e2e-64k-page-output.txt", &FLAGS, 470);
+}
+
+/// The fixture wants 0 errors of the real loopback.
+fn loopback_is_clean() -> bool {
+    let text = std::fs::read_to_string("/proc/net/dev").unwrap();
+    let line = text.lines().find_map(|line| line.trim_start().strip_prefix("lo:")).unwrap();
+    let numbers: Vec<u64> = line.split_whitespace().map(|number| number.parse().unwrap()).collect();
+    numbers.iter().enumerate().all(|(index, number)| *number == 0 || [0, 1, 8, 9].contains(&index))
+}
+
+/// The mounts of a run with a root that holds none of them, so that each is there as an error.
+fn mount_points(procfs: PathBuf, rootfs: &str, flags: &[&str]) -> BTreeSet<(String, String, String)> {
+    let paths = paths(procfs, "/sys".into(), rootfs, "/run/udev/data".into());
+    let text = scrape(&mut build(&paths, &["filesystem"], flags));
+    let page = tests::page::Page::parse(&text);
+    let errors =
+        page.matching("node_filesystem_device_error", &[("device_error", "no such file or directory")]);
+    let found = errors.map(|sample| {
+        assert!((sample.value - 1.0).abs() < f64::EPSILON);
+        let label = |name: &str| sample.labels[name].clone();
+        (label("mountpoint"), label("device"), label("fstype"))
+    });
+    found.collect()
+}
+
+fn point(point: &str, device: &str, fstype: &str) -> (String, String, String) {
+    (point.to_owned(), device.to_owned(), fstype.to_owned())
+}
+
+const ALL_POINTS: &str = "--collector.filesystem.mount-points-exclude=^$";
+const ALL_TYPES: &str = "--collector.filesystem.fs-types-exclude=^$";
+
+#[test]
+fn escaped_and_excluded_mounts_are_as_the_reference_has_them() {
+    let Some(pack) = pack() else { return };
+    let fixtures = pack.join("fixtures");
+    let all = mount_points(fixtures.join("proc"), "/nonexistent", &[ALL_POINTS, ALL_TYPES]);
+    let lines = std::fs::read_to_string(fixtures.join("proc/1/mountinfo")).unwrap().lines().count();
+    assert_eq!(all.len(), lines, "no line is another's double");
+    let volume = "bafb9e5a-8856-7e6c-699c-801844e77a4a/kubernetes-dynamic-pvc-3eba5bba-48a3-11e8-89ab-005056b92113.vmdk";
+    let folder = "/var/lib/kubelet/plugins/kubernetes.io/vsphere-volume/mounts/[vsanDatastore]";
+    for blank in [" ", "\t"] {
+        let wanted = point(&format!("{folder}{blank}{volume}"), "/dev/sda", "ext4");
+        assert!(all.contains(&wanted), "{wanted:?}");
+    }
+    let shown = mount_points(fixtures.join("proc"), "/nonexistent", &[]);
+    assert!(shown.iter().all(|(point, _, fstype)| !point.starts_with("/proc/") && fstype != "sysfs"));
+    assert!(
+        shown.contains(&point("/boot", "/dev/sda3", "ext2"))
+            && shown.contains(&point("/run", "tmpfs", "tmpfs"))
+    );
+}
+
+#[test]
+fn our_own_mounts_stand_in_for_a_hidden_first_process() {
+    let Some(pack) = pack() else { return };
+    let found = mount_points(pack.join("fixtures_hidepid/proc"), "/nonexistent", &[]);
+    assert_eq!(found, BTreeSet::from([point("/", "/dev/nvme0n1p2", "ext4")]));
+}
+
+#[test]
+fn mounts_bound_below_the_host_s_root_lose_its_prefix() {
+    let Some(pack) = pack() else { return };
+    let found = mount_points(pack.join("fixtures_bindmount/proc"), "/host", &[ALL_POINTS, ALL_TYPES]);
+    let wanted = [
+        point("/", "/dev/nvme1n0", "ext4"),
+        point("/media/volume1", "/dev/nvme1n1", "ext4"),
+        point("/media/volume2", "/dev/nvme1n2", "ext4"),
+        point("/dev/shm", "tmpfs", "tmpfs"),
+        point("/run/lock", "tmpfs", "tmpfs"),
+        point("/sys/fs/cgroup", "cgroup2", "cgroup2"),
+    ];
+    assert_eq!(found, BTreeSet::from(wanted));
+}

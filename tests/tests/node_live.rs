@@ -1,0 +1,171 @@
+//! Beside the reference on this machine: it, we, it again. The same series, and each of our values between its two.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::{collections::BTreeMap, process::Command, time::Duration};
+
+use tests::{
+    exporter::Exporter,
+    http,
+    page::{Page, Sample},
+    prometheus::program,
+    running::{Running, until},
+};
+
+const COLLECTORS: [&str; 8] =
+    ["cpu", "diskstats", "filesystem", "loadavg", "meminfo", "netdev", "stat", "uname"];
+/// Our default, which is the upstream's; Debian's build of the reference has another.
+const POINTS: &str = "--collector.filesystem.mount-points-exclude=\
+    ^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)";
+/// Builds, tests and daemons run beside this test, so a value may fall out of the bracket now and then; a wrong one
+/// falls out each time.
+const ATTEMPTS: u32 = 5;
+
+/// Values that go up and down between any two reads.
+fn moves(sample: &Sample) -> bool {
+    let name = sample.name.as_str();
+    name.starts_with("node_memory_")
+        || name.starts_with("node_procs_")
+        || ["node_filesystem_avail_bytes", "node_filesystem_free_bytes", "node_filesystem_files_free"].contains(&name)
+        || ["node_disk_io_now", "node_load1", "node_cpu_frequency_hertz"].contains(&name)
+        // Idle and waiting time waver, and each exporter holds what it has seen highest.
+        || ["idle", "iowait"].contains(&sample.labels.get("mode").map_or("", String::as_str))
+}
+
+/// How far a moving value may be from the reference's: a tenth, or what a busy machine moves in a second.
+fn is_near(ours: f64, other: f64) -> bool {
+    (ours - other).abs() <= (other.abs() * 0.1).max(if other > 1e5 { 5e8 } else { 20.0 })
+}
+
+/// The reference 1.11.1 misses `ro` among several mount options; we do not follow it there.
+fn is_known_wrong(ours: &Sample) -> bool {
+    ours.name == "node_filesystem_readonly" && ours.value > 0.0
+}
+
+/// The reference calls a disk turning only if sysfs has every attribute that old kernels had; we look at the one.
+fn turns(device: &str) -> String {
+    let file = format!("/sys/block/{device}/queue/rotational");
+    std::fs::read_to_string(file).map_or_else(|_| "0".to_owned(), |text| text.trim().to_owned())
+}
+
+type Series = BTreeMap<(String, BTreeMap<String, String>), Sample>;
+
+/// The collectors' own series. An empty label is none.
+fn series(page: &Page) -> Series {
+    let own = |name: &str| {
+        let foreign = ["node_scrape_collector_duration", "node_exporter_"];
+        name.starts_with("node_") && !foreign.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let samples = page.samples.iter().filter(|sample| own(&sample.name)).cloned();
+    let key = |sample: &Sample| {
+        let mut labels = sample.labels.clone();
+        labels.remove("rotational");
+        (sample.name.clone(), labels)
+    };
+    samples.map(|sample| (key(&sample), sample)).collect()
+}
+
+fn differences(before: &Page, ours: &Page, after: &Page) -> Vec<String> {
+    let (first, here, second) = (series(before), series(ours), series(after));
+    let mut differences = Vec::new();
+    for (key, sample) in &here {
+        let (Some(a), Some(b)) = (first.get(key), second.get(key)) else {
+            differences.push(format!("only ours: {sample:?}"));
+            continue;
+        };
+        if let Some(rotational) = sample.labels.get("rotational")
+            && *rotational != turns(&sample.labels["device"])
+        {
+            differences.push(format!("rotational: {sample:?}"));
+        }
+        let (low, high) = (a.value.min(b.value), a.value.max(b.value));
+        let fits = (low..=high).contains(&sample.value)
+            || is_known_wrong(sample)
+            || (moves(sample) && is_near(sample.value, a.value));
+        if !fits {
+            differences.push(format!("{low} to {high}: {sample:?}"));
+        }
+        if before.types.get(&sample.name) != ours.types.get(&sample.name) {
+            differences.push(format!("other type: {}", sample.name));
+        }
+    }
+    let missing = first.iter().filter(|(key, _)| !here.contains_key(key));
+    differences.extend(missing.map(|(_, sample)| format!("missing: {sample:?}")));
+    differences
+}
+
+fn compare(flags: &[&str], at_least: usize) {
+    let Some(reference) = program("prometheus-node-exporter") else { return };
+    let mut all = vec!["--collector.disable-defaults".to_owned()];
+    if !flags.iter().any(|flag| flag.contains("mount-points")) {
+        all.push(POINTS.to_owned());
+    }
+    all.extend(COLLECTORS.iter().map(|name| format!("--collector.{name}")));
+    all.extend(flags.iter().map(|flag| (*flag).to_owned()));
+    let address = http::free_address();
+    let mut command = Command::new(reference);
+    command.args(&all).arg("--web.disable-exporter-metrics").arg(format!("--web.listen-address={address}"));
+    let reference = Running::start(&mut command);
+    let scrape = || Page::parse(&http::get(address, "/metrics").unwrap().text());
+    let up = until(Duration::from_secs(20), || http::get(address, "/").is_ok());
+    assert!(up, "the reference did not start: {}", reference.said());
+    let mut ours: Vec<&str> = all.iter().map(String::as_str).collect();
+    ours.extend(["--ebpf=off", "--no-container", "--docker=", "--scrape.share=0"]);
+    let exporter = Exporter::start(&ours);
+    let mut last = Vec::new();
+    for _ in 0..ATTEMPTS {
+        let (before, page, after) = (scrape(), exporter.page(), scrape());
+        last = differences(&before, &page, &after);
+        let count = series(&page).len();
+        assert!(count >= at_least, "{count} series are too few to mean much");
+        if last.is_empty() {
+            return;
+        }
+    }
+    panic!("{flags:?}: {last:#?}\n{}\n{}", exporter.process.said(), reference.said());
+}
+
+#[test]
+fn the_defaults_are_the_reference_s() {
+    compare(&[], 140);
+}
+
+#[test]
+fn every_flag_that_adds_does_as_the_reference() {
+    compare(
+        &[
+            "--collector.stat.softirq",
+            "--collector.cpu.info",
+            "--collector.cpu.info.flags-include=^(aes|avx.?)$",
+            "--collector.cpu.info.bugs-include=spectre",
+            "--collector.netdev.address-info",
+            "--collector.netdev.label-ifalias",
+            "--collector.diskstats.device-exclude=^$",
+            "--collector.filesystem.fs-types-exclude=^(cgroup|nsfs|autofs)$",
+        ],
+        200,
+    );
+}
+
+#[test]
+fn details_are_the_reference_s() {
+    compare(&["--collector.netdev.enable-detailed-metrics", "--no-collector.cpu.guest"], 140);
+}
+
+#[test]
+fn the_file_s_counters_are_the_reference_s() {
+    compare(&["--no-collector.netdev.netlink", "--collector.netdev.label-ifalias"], 140);
+}
+
+#[test]
+fn the_file_s_counters_in_detail_are_the_reference_s() {
+    compare(
+        &[
+            "--no-collector.netdev.netlink",
+            "--collector.netdev.enable-detailed-metrics",
+            "--collector.netdev.device-exclude=^lo$",
+            "--collector.diskstats.device-include=^(vda|loop0)$",
+            "--collector.filesystem.mount-points-include=^/",
+        ],
+        100,
+    );
+}
