@@ -61,12 +61,9 @@ impl Restriction {
     const fn of(what: View) -> Self {
         let (figures, mend) = match what {
             View::Cgroup => ("container_*", "--cgroupns=host"),
-            View::Network => ("node_network_*, node_netstat_* and node_sockstat_*", "--network=host"),
-            View::Pid => ("container_network_* and the mounts of node_filesystem_*", "--pid=host"),
-            View::Root => (
-                "node_filesystem_*, and the names of containers",
-                "-v /:/host:ro,rslave and --path.rootfs=/host",
-            ),
+            View::Network => ("node_network_* and all other figures of the network", "--network=host"),
+            View::Pid => ("container_network_* and the list of node_filesystem_*", "--pid=host"),
+            View::Root => ("the sizes of node_filesystem_*", "-v /:/host:ro,rslave and --path.rootfs=/host"),
         };
         Self { what, figures, mend }
     }
@@ -82,10 +79,19 @@ impl fmt::Display for Restriction {
         };
         write!(
             out,
-            "{seen}: {} show this container only; to mend it, add {} to docker run",
+            "{seen}: {} are this container's own; give docker run {} to see the host",
             self.figures, self.mend
         )
     }
+}
+
+/// What is mounted at `/`: the device's number and the folder on it, as `mountinfo` has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootMount {
+    /// `254:0`.
+    pub device: String,
+    /// `/`, or a folder or subvolume.
+    pub folder: String,
 }
 
 /// What is known of where this process runs; `None` where the kernel did not say.
@@ -97,14 +103,17 @@ pub struct Facts {
     pub pid: Option<u64>,
     /// Inode of the own network namespace.
     pub network: Option<u64>,
-    /// Inode of the network namespace of the host's first process.
-    pub init_network: Option<u64>,
+    /// Inode of `net/dev` in procfs, which each network namespace has its own of. Unlike the namespace's, that of
+    /// another process can be asked for without privilege.
+    pub devices: Option<u64>,
+    /// The same of the host's first process.
+    pub init_devices: Option<u64>,
     /// Whether an own interface has a device behind it; `None` when there is none but the loopback.
     pub network_hardware: Option<bool>,
-    /// Device and inode of the own root.
-    pub root: Option<(u64, u64)>,
-    /// Device and inode of the root of the host's first process.
-    pub init_root: Option<(u64, u64)>,
+    /// What is mounted as the own root.
+    pub root: Option<RootMount>,
+    /// What is mounted as the root of the host's first process.
+    pub init_root: Option<RootMount>,
     /// Whether `--path.rootfs` points elsewhere than to `/`.
     pub rootfs_given: bool,
 }
@@ -119,10 +128,11 @@ impl Facts {
             cgroup: namespace(&own.join("cgroup")),
             pid,
             network: namespace(&own.join("net")),
-            init_network: init.iter().find_map(|procfs| namespace(&procfs.join("1/ns/net"))),
+            devices: inode(Path::new("/proc/self/net/dev")),
+            init_devices: init.iter().find_map(|procfs| inode(&procfs.join("1/net/dev"))),
             network_hardware: hardware(Path::new("/sys/class/net")),
-            root: identity(Path::new("/")),
-            init_root: init.iter().find_map(|procfs| identity(&procfs.join("1/root/."))),
+            root: root_of(Path::new("/proc/self/mountinfo")),
+            init_root: init.iter().find_map(|procfs| root_of(&procfs.join("1/mountinfo"))),
             rootfs_given: paths.rootfs != Path::new("/"),
         }
     }
@@ -138,15 +148,15 @@ impl Facts {
         match view {
             View::Cgroup => self.cgroup.is_none_or(|inode| inode == FIRST_CGROUP),
             View::Pid => !own_pid,
-            View::Network => match (self.network, self.init_network) {
-                (Some(FIRST_NETWORK), _) => true,
+            View::Network => match (self.devices, self.init_devices) {
                 (Some(own), Some(init)) => own == init,
+                _ if self.network == Some(FIRST_NETWORK) => true,
                 // Nobody to compare with: a host without one network device is rarer than a container with one.
                 _ => self.network_hardware != Some(false),
             },
             // Processes that are not the host's and yet its root: nobody starts it so without a reason to say where.
             View::Root if !self.rootfs_given && own_pid => false,
-            View::Root if !self.rootfs_given => match (self.root, self.init_root) {
+            View::Root if !self.rootfs_given => match (&self.root, &self.init_root) {
                 (Some(own), Some(init)) => own == init,
                 _ => true,
             },
@@ -173,9 +183,21 @@ fn inode_in(target: &str) -> Option<u64> {
     target.split_once(":[")?.1.strip_suffix(']')?.parse().ok()
 }
 
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    let found = fs::metadata(path).ok()?;
-    Some((found.dev(), found.ino()))
+fn inode(path: &Path) -> Option<u64> {
+    fs::metadata(path).ok().map(|found| found.ino())
+}
+
+fn root_of(mountinfo: &Path) -> Option<RootMount> {
+    root_in(&String::from_utf8_lossy(&fs::read(mountinfo).ok()?))
+}
+
+/// Of several mounts at `/` the last one is seen.
+fn root_in(mountinfo: &str) -> Option<RootMount> {
+    mountinfo.lines().rev().find_map(|line| {
+        let mut words = line.split(' ').skip(2);
+        let (device, folder, point) = (words.next()?, words.next()?, words.next()?);
+        (point == "/").then(|| RootMount { device: device.to_owned(), folder: folder.to_owned() })
+    })
 }
 
 /// The mount of sysfs may be of another network namespace, so what it lists must also be found in the own one.
@@ -197,16 +219,21 @@ fn hardware(interfaces: &Path) -> Option<bool> {
 mod tests {
     use super::*;
 
+    fn mount(device: &str, folder: &str) -> RootMount {
+        RootMount { device: device.to_owned(), folder: folder.to_owned() }
+    }
+
     /// As root on the host, on a kernel before the fixed number of the network's first namespace.
     fn host() -> Facts {
         Facts {
             cgroup: Some(4_026_531_835),
             pid: Some(4_026_531_836),
             network: Some(4_026_531_840),
-            init_network: Some(4_026_531_840),
+            devices: Some(4_026_531_874),
+            init_devices: Some(4_026_531_874),
             network_hardware: Some(true),
-            root: Some((2049, 2)),
-            init_root: Some((2049, 2)),
+            root: Some(mount("254:0", "/")),
+            init_root: Some(mount("254:0", "/")),
             rootfs_given: false,
         }
     }
@@ -217,9 +244,10 @@ mod tests {
             cgroup: Some(4_026_532_400),
             pid: Some(4_026_532_399),
             network: Some(4_026_532_401),
-            init_network: None,
+            devices: Some(4_026_532_500),
+            init_devices: None,
             network_hardware: Some(false),
-            root: Some((50, 7)),
+            root: Some(mount("0:50", "/")),
             init_root: None,
             rootfs_given: false,
         }
@@ -234,22 +262,18 @@ mod tests {
             ("on the host", host(), &[]),
             ("nothing known", unknown, &[]),
             ("no flag", contained(), &[Cgroup, Network, Pid, Root]),
-            (
-                "on the host, without the privilege to look at process 1",
-                Facts { init_network: None, init_root: None, ..host() },
-                &[],
-            ),
+            ("on the host, process 1 hidden", Facts { init_devices: None, init_root: None, ..host() }, &[]),
             (
                 "the same on a new kernel, no network device",
-                Facts { network: first, init_network: None, network_hardware: Some(false), ..host() },
+                Facts { network: first, init_devices: None, network_hardware: Some(false), ..host() },
                 &[],
             ),
             (
-                "a unit with mounts of its own, the root still the host's",
-                Facts { root: Some((2049, 2)), ..host() },
-                &[],
+                "a folder of the host's disk as root",
+                Facts { root: Some(mount("254:0", "/srv/image")), ..host() },
+                &[Root],
             ),
-            ("all flags", Facts { root: Some((50, 7)), rootfs_given: true, ..host() }, &[]),
+            ("all flags", Facts { root: Some(mount("0:50", "/")), rootfs_given: true, ..host() }, &[]),
             (
                 "no --cgroupns=host",
                 Facts { cgroup: Some(4_026_532_400), rootfs_given: true, ..host() },
@@ -257,14 +281,15 @@ mod tests {
             ),
             (
                 "no --network=host",
-                Facts { network: Some(4_026_532_401), rootfs_given: true, ..host() },
+                Facts { devices: Some(4_026_532_500), rootfs_given: true, ..host() },
                 &[Network],
             ),
             (
                 "no --network=host, process 1 hidden",
                 Facts {
                     network: Some(4_026_532_401),
-                    init_network: None,
+                    devices: Some(4_026_532_500),
+                    init_devices: None,
                     network_hardware: Some(false),
                     ..host()
                 },
@@ -275,7 +300,7 @@ mod tests {
                 Facts { network_hardware: Some(true), ..contained() },
                 &[Cgroup, Pid, Root],
             ),
-            ("no -v /:/host", Facts { root: Some((50, 7)), ..host() }, &[Root]),
+            ("no -v /:/host", Facts { root: Some(mount("0:50", "/")), ..host() }, &[Root]),
             (
                 "no --pid=host, the host's procfs below its root",
                 Facts { pid: Some(4_026_532_399), rootfs_given: true, ..host() },
@@ -317,6 +342,14 @@ mod tests {
             udev_data: "/run/udev/data".into(),
         };
         let facts = Facts::look(&paths);
-        assert!(facts.pid.is_some() && facts.network.is_some() && facts.root.is_some(), "{facts:?}");
+        assert!(facts.pid.is_some() && facts.network.is_some() && facts.devices.is_some(), "{facts:?}");
+    }
+
+    #[test]
+    fn the_last_root_counts() {
+        let mountinfo = "21 1 0:2 / / rw - rootfs rootfs rw\n27 21 254:0 /@ / rw,relatime - btrfs /dev/vda rw\n\
+                         22 27 0:21 / /proc rw - proc proc rw\nshort\n\n";
+        assert_eq!(root_in(mountinfo), Some(mount("254:0", "/@")));
+        assert_eq!(root_in("22 27 0:21 / /proc rw - proc proc rw\n1 2\n"), None);
     }
 }
