@@ -1,4 +1,5 @@
 //! The documentation's tables are those of the code. `BLESS=1 cargo test -p tests --test docs` writes them anew.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
