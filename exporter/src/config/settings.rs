@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use exporter_common::MAX_SLOTS;
+
 use super::{ConfigError, FlagValues, ListenAddress};
 use crate::node;
 
@@ -185,11 +187,10 @@ fn container(flags: &FlagValues, paths: &Paths) -> Result<ContainerSettings, Con
         _ => return Err(ConfigError::flag("docker", socket, "expected unix:///PATH")),
     };
     Ok(ContainerSettings {
-        max: max
-            .parse()
-            .ok()
-            .filter(|max| (16..=1 << 20).contains(max))
-            .ok_or_else(|| ConfigError::flag("container.max", max, "expected a number from 16 to 1048576"))?,
+        max: max.parse().ok().filter(|max| (16..MAX_SLOTS).contains(max)).ok_or_else(|| {
+            let why = format!("expected a number from 16 to {}", MAX_SLOTS - 1);
+            ConfigError::flag("container.max", max, why)
+        })?,
         keep_dead: duration(flags, "container.keep-dead")?,
         cpu_source: match flags.text("container.cpu-source") {
             "cgroupfs" => CpuSource::Cgroupfs,
