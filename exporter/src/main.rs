@@ -51,7 +51,7 @@ fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     let registry = Registry::new();
     let http = HttpMetrics::new(&registry)?;
     own::standing(&registry, &host, &[])?;
-    let own = Own::new(registry, settings.web.exporter_metrics)?;
+    let own = Own::new(registry, http.gathering_faults(), settings.web.exporter_metrics)?;
     let collectors = Collectors { node: node.start()?, own };
     let scraper = Scraper::start(collectors, settings.scrape.share)?;
     web::serve(listeners, &settings.web, Arc::new(scraper), http, asked_to_stop())?;

@@ -5,7 +5,7 @@ mod standing;
 
 use std::time::Duration;
 
-use prometheus::{Encoder, Gauge, GaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, Gauge, GaugeVec, IntCounter, Opts, Registry, TextEncoder};
 
 use self::process::Process;
 pub use self::standing::standing;
@@ -27,18 +27,18 @@ pub struct Stages {
 pub struct Own {
     registry: Registry,
     stages: [Gauge; 3],
-    dropped: Gauge,
+    dropped: IntCounter,
     process: Option<Process>,
     text: Vec<u8>,
 }
 
 impl Own {
-    /// Registers the exporter's own families beside those that are in the registry already. `process`: whether
-    /// process_* are shown.
+    /// Registers the exporter's own families beside those that are in the registry already. `dropped` counts
+    /// families that a page had already; `process`: whether process_* are shown.
     ///
     /// # Errors
     /// Two families of one name.
-    pub fn new(registry: Registry, process: bool) -> Result<Self, prometheus::Error> {
+    pub fn new(registry: Registry, dropped: IntCounter, process: bool) -> Result<Self, prometheus::Error> {
         let build = Opts::new("nodetally_build_info", "1, with the version that runs.")
             .const_label("version", env!("CARGO_PKG_VERSION"));
         let build = Gauge::with_opts(build)?;
@@ -52,11 +52,6 @@ impl Own {
             &["stage"],
         )?;
         registry.register(Box::new(stages.clone()))?;
-        let dropped = Gauge::new(
-            "nodetally_dropped_families",
-            "Families left out of this scrape because another one had the same name.",
-        )?;
-        registry.register(Box::new(dropped.clone()))?;
         Ok(Self {
             registry,
             stages: ["node", "container", "wait"].map(|stage| stages.with_label_values(&[stage])),
@@ -71,7 +66,7 @@ impl Own {
         for (gauge, took) in self.stages.iter().zip([stages.node, stages.container, stages.wait]) {
             gauge.set(took.as_secs_f64());
         }
-        self.dropped.set(page.dropped() as f64);
+        self.dropped.inc_by(page.dropped());
         if let Some(process) = &mut self.process {
             process.write(page);
         }

@@ -13,7 +13,7 @@ pub struct HttpMetrics {
 }
 
 impl HttpMetrics {
-    /// Makes the families and registers them. All but the time of compression are shown.
+    /// Makes the families and registers them.
     ///
     /// # Errors
     /// A name that the registry has already.
@@ -41,21 +41,20 @@ impl HttpMetrics {
         )?;
         let gathering = errors.get_metric_with_label_values(&["gathering"])?;
         let encoding = errors.get_metric_with_label_values(&["encoding"])?;
-        let compression = Gauge::new("compression_seconds", "Not registered.")?;
+        let compression = Gauge::new(
+            "nodetally_compression_duration_seconds",
+            "Seconds that the last compression of a page took, 0 before the first.",
+        )?;
+        registry.register(Box::new(compression.clone()))?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(in_flight.clone()))?;
         registry.register(Box::new(errors))?;
         Ok(Self { requests, in_flight, gathering, encoding, compression })
     }
 
-    /// Counts a fault of gathering: a series that was dropped because the page had it already.
-    pub fn gathering_failed(&self) {
-        self.gathering.inc();
-    }
-
-    /// How long the last compression took, in seconds; 0 before the first.
-    pub fn compression_seconds(&self) -> f64 {
-        self.compression.get()
+    /// Counts faults of gathering: families that were dropped because the page had them already.
+    pub fn gathering_faults(&self) -> IntCounter {
+        self.gathering.clone()
     }
 
     pub(super) fn encoding_failed(&self) {
