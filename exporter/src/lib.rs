@@ -5,6 +5,7 @@
 
 pub mod collector;
 pub mod config;
+pub mod container;
 pub mod log;
 pub mod metric;
 pub mod node;

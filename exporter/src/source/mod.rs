@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod bpf;
+pub mod cgroup;
 pub mod cpu;
 pub mod disk;
 pub mod file;

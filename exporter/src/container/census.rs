@@ -1,0 +1,181 @@
+//! What is known of every cgroup, and what its birth, its death or a change of its limits does to the roster.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    entry::Entry,
+    identity,
+    kernel::{Counts, Key},
+    roster::{Roster, Shared},
+    usage::Count,
+};
+use crate::source::cgroup::{
+    CgroupPath, Layout, Place,
+    files::Reader,
+    spec::{MachineMemory, Spec},
+    tree::{Change, Tree},
+    walk,
+};
+
+/// The cgroups and what depends on them. Used by the discovery thread alone, save for the roster.
+#[derive(Debug)]
+pub struct Census {
+    /// Where the hierarchies are.
+    pub layout: Layout,
+    /// Which cgroups there are.
+    pub tree: Tree,
+    /// Those that are shown.
+    pub roster: Shared,
+    counts: Option<Arc<dyn Counts>>,
+    machine: MachineMemory,
+    boot: i64,
+    reader: Reader,
+}
+
+impl Census {
+    /// Knows of no cgroup yet. `boot`: seconds since 1970, before which no cgroup was made.
+    pub fn new(
+        layout: Layout,
+        roster: Shared,
+        counts: Option<Arc<dyn Counts>>,
+        machine: MachineMemory,
+        boot: i64,
+    ) -> Self {
+        let reader = Reader::new(layout.clone());
+        Self { layout, tree: Tree::default(), roster, counts, machine, boot, reader }
+    }
+
+    /// A cgroup is there in a hierarchy; `true` if that is new.
+    pub fn born(&mut self, place: Place, path: &CgroupPath, id: u64, now: Instant) -> bool {
+        let known = self.tree.ids(path).and_then(|ids| *ids.get(place)?);
+        if let Some(known) = known.filter(|&known| known != id) {
+            // Its death was not told: it left before this one came.
+            self.died(place, known, now);
+        }
+        let change = self.tree.born(place, path, id);
+        if change != Change::None
+            && let Some(counts) = &self.counts
+            && let Some(key) = self.key(place, id)
+        {
+            counts.enter(key);
+        }
+        change != Change::None
+    }
+
+    /// A cgroup left a hierarchy; its path, if it was known.
+    pub fn died(&mut self, place: Place, id: u64, now: Instant) -> Option<CgroupPath> {
+        let (path, change) = self.tree.died(place, id)?;
+        let roster = self.roster.clone();
+        let mut roster = roster.lock();
+        if !roster.living.contains_key(&path) {
+            // Born and dead before anybody could look at it; what was counted is shown all the same.
+            roster.insert(Entry::new(path.clone(), Default::default()));
+        }
+        self.take_last_figures(&mut roster, &path, place, id);
+        match change {
+            Change::Whole => roster.bury(&path, now),
+            _ => {
+                if let Some(id) = roster.living.get_mut(&path).and_then(|entry| entry.ids.get_mut(place)) {
+                    *id = None;
+                }
+            }
+        }
+        Some(path)
+    }
+
+    /// Reads the counters of a dead cgroup a last time, hands its CPU time on to its parent and frees its slot.
+    fn take_last_figures(&self, roster: &mut Roster, path: &CgroupPath, place: Place, id: u64) {
+        let (Some(counts), Some(key)) = (&self.counts, self.key(place, id)) else { return };
+        let mut folded = None;
+        if let Some(entry) = roster.living.get_mut(path) {
+            if Some(place) == self.layout.unified {
+                entry.sockets = counts.sockets(key).or(entry.sockets);
+            }
+            if Some(place) == self.layout.cpuacct
+                && let Some(count) = counts.cpu(key)
+            {
+                let finished = count.finished.saturating_add(entry.usage.folded());
+                entry.usage.read_count(finished);
+                folded = Some(finished);
+            }
+        }
+        if let Some(finished) = folded
+            && let Some(parent) = path.parent().and_then(|parent| roster.living.get_mut(&parent))
+        {
+            parent.usage.fold(finished);
+        }
+        counts.leave(key);
+    }
+
+    /// Opens the files of a cgroup that is new or has new ones, and reads its limits.
+    pub fn settle(&mut self, path: &CgroupPath, is_watched: bool, time: i64) {
+        let Some(ids) = self.tree.ids(path).copied() else { return };
+        let spec = Spec::read(&self.layout, path, self.machine);
+        let is_new = !self.roster.lock().living.contains_key(path);
+        if is_new {
+            let mut entry = Entry::new(path.clone(), ids);
+            entry.files.open(&self.layout, path);
+            entry.made = self.made_at(path, time);
+            entry.started = entry.made;
+            self.anchor(&mut entry);
+            self.roster.lock().insert(entry);
+        }
+        let mut roster = self.roster.lock();
+        let Some(entry) = roster.living.get_mut(path) else { return };
+        entry.ids = ids;
+        entry.spec = spec;
+        entry.is_watched = is_watched;
+        if !is_new {
+            entry.files.open(&self.layout, path);
+        }
+    }
+
+    /// The first reading, from which the count goes on.
+    fn anchor(&mut self, entry: &mut Entry) {
+        let count = self.counted(entry);
+        if let Ok(Some(file)) = self.reader.cpu_usage(&entry.files, &entry.path) {
+            entry.usage.read_file(file, count);
+        }
+    }
+
+    fn counted(&self, entry: &Entry) -> Option<Count> {
+        let place = self.layout.cpuacct?;
+        let key = self.key(place, (*entry.ids.get(place)?)?)?;
+        let count = self.counts.as_ref()?.cpu(key)?;
+        Some(Count { finished: count.finished, running: count.running })
+    }
+
+    /// Reads a cgroup's limits anew.
+    pub fn read_limits(&mut self, path: &CgroupPath) {
+        let spec = Spec::read(&self.layout, path, self.machine);
+        if let Some(entry) = self.roster.lock().living.get_mut(path) {
+            entry.spec = spec;
+        }
+    }
+
+    /// The oldest time that the cgroup's files tell, not before the machine was started.
+    fn made_at(&self, path: &CgroupPath, time: i64) -> i64 {
+        let ids = self.tree.ids(path).copied().unwrap_or_default();
+        let made = ids
+            .iter()
+            .zip(&self.layout.hierarchies)
+            .filter(|(id, _)| id.is_some())
+            .filter_map(|(_, hierarchy)| walk::made_at(hierarchy, path))
+            .min();
+        made.unwrap_or(time).max(self.boot)
+    }
+
+    /// What the kernel half knows a cgroup by, if it counts in that hierarchy.
+    fn key(&self, place: Place, id: u64) -> Option<Key> {
+        let counts = self.counts.as_ref()?;
+        let is_counted = Some(place) == self.layout.cpuacct && counts.counts_cpu()
+            || Some(place) == self.layout.unified && counts.counts_sockets();
+        let hierarchy = self.layout.hierarchy(place).filter(|_| is_counted)?.id;
+        Some(Key { hierarchy, id })
+    }
+
+    /// Whether a runtime may know this cgroup.
+    pub fn is_candidate(path: &CgroupPath) -> bool {
+        identity::runtime_id(path).is_some()
+    }
+}

@@ -1,0 +1,84 @@
+//! CPU time of a container.
+
+use std::time::Instant;
+
+use super::{
+    entry::Entry,
+    group::GroupDescriptor,
+    roster::Roster,
+    write::{self, seconds},
+};
+use crate::{
+    metric::{Family, Labels, Page},
+    source::cgroup::reading::Throttling,
+};
+
+/// This group.
+pub static GROUP: GroupDescriptor = GroupDescriptor {
+    name: "cpu",
+    summary: "CPU time used, and what a quota held back",
+    reads: "cpu.stat (cgroup v1: cpuacct.usage, cpuacct.stat), eBPF",
+    families: &[
+        &USAGE,
+        &USER,
+        &SYSTEM,
+        &CFS_PERIODS,
+        &CFS_THROTTLED_PERIODS,
+        &CFS_THROTTLED,
+        &CFS_BURST_PERIODS,
+        &CFS_BURST,
+    ],
+};
+
+static USAGE: Family = Family::counter("container_cpu_usage_seconds_total", "CPU time used, in seconds.");
+static USER: Family =
+    Family::counter("container_cpu_user_seconds_total", "CPU time used in user mode, in seconds.");
+static SYSTEM: Family =
+    Family::counter("container_cpu_system_seconds_total", "CPU time used in the kernel, in seconds.");
+static CFS_PERIODS: Family =
+    Family::counter("container_cpu_cfs_periods_total", "Periods of the CPU quota that have passed.");
+static CFS_THROTTLED_PERIODS: Family = Family::counter(
+    "container_cpu_cfs_throttled_periods_total",
+    "Periods in which the CPU quota held the container back.",
+);
+static CFS_THROTTLED: Family = Family::counter(
+    "container_cpu_cfs_throttled_seconds_total",
+    "How long the CPU quota held the container back, in seconds.",
+);
+static CFS_BURST_PERIODS: Family = Family::counter(
+    "container_cpu_cfs_burst_periods_total",
+    "Periods in which the container took more than its CPU quota.",
+);
+static CFS_BURST: Family = Family::counter(
+    "container_cpu_cfs_burst_seconds_total",
+    "CPU time taken above the CPU quota, in seconds.",
+);
+
+/// The labels of this group.
+#[derive(Debug)]
+pub struct Writer {
+    total: Labels,
+}
+
+impl Writer {
+    /// Prepares the labels.
+    pub fn new() -> Self {
+        Self { total: Labels::new([("cpu", "total")]) }
+    }
+
+    /// Writes the group.
+    pub fn write(&self, page: &mut Page, roster: &Roster, now: Instant) {
+        write::labelled(page, &USAGE, &self.total, roster, now, |entry| Some(seconds(entry.usage.shown()?)));
+        write::family(page, &USER, roster, now, |entry| Some(seconds(entry.cpu.user?)));
+        write::family(page, &SYSTEM, roster, now, |entry| Some(seconds(entry.cpu.system?)));
+        write::family(page, &CFS_PERIODS, roster, now, of(|quota| Some(quota.periods)));
+        write::family(page, &CFS_THROTTLED_PERIODS, roster, now, of(|quota| Some(quota.throttled_periods)));
+        write::family(page, &CFS_THROTTLED, roster, now, of(|quota| Some(seconds(quota.throttled))));
+        write::family(page, &CFS_BURST_PERIODS, roster, now, of(|quota| quota.burst_periods));
+        write::family(page, &CFS_BURST, roster, now, of(|quota| Some(seconds(quota.burst?))));
+    }
+}
+
+fn of<V>(value: impl Fn(&Throttling) -> Option<V>) -> impl Fn(&Entry) -> Option<V> {
+    move |entry| value(entry.cpu.throttling.as_ref()?)
+}

@@ -1,0 +1,87 @@
+//! One cgroup as it is shown: its labels, its open files and its last figures.
+
+use std::time::Instant;
+
+use crate::{
+    metric::Labels,
+    source::cgroup::{
+        CgroupPath,
+        files::Files,
+        reading::{CpuFigures, MemoryFigures},
+        spec::Spec,
+        tree::Ids,
+    },
+};
+
+use super::{identity, kernel::SocketCount, network::Interface, usage::Usage};
+
+/// A cgroup that is shown, or was until a moment ago.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its path.
+    pub path: CgroupPath,
+    /// The labels of all its series.
+    pub labels: Labels,
+    /// Its ids in the hierarchies that have it.
+    pub ids: Ids,
+    /// Its open files.
+    pub files: Files,
+    /// Its limits.
+    pub spec: Spec,
+    /// Whether a change of its limits is noticed; else they are read at each scrape.
+    pub is_watched: bool,
+    /// When it was made, in seconds since 1970.
+    pub made: i64,
+    /// When it was started, in seconds since 1970.
+    pub started: i64,
+    /// Not shown before this moment, because its runtime is still asked for its name.
+    pub waits_until: Option<Instant>,
+    /// When it went; none while it lives.
+    pub died: Option<Instant>,
+    /// Whether its files answered in this scrape.
+    pub is_there: bool,
+    /// CPU time.
+    pub cpu: CpuFigures,
+    /// CPU time as it is shown.
+    pub usage: Usage,
+    /// Memory; none without the controller.
+    pub memory: Option<MemoryFigures>,
+    /// Its network interfaces.
+    pub interfaces: Vec<Interface>,
+    /// What its sockets carried; none where nobody counts.
+    pub sockets: Option<SocketCount>,
+}
+
+impl Entry {
+    /// A cgroup without files or figures yet.
+    pub fn new(path: CgroupPath, ids: Ids) -> Self {
+        Self {
+            labels: identity::labels(&path, None),
+            path,
+            ids,
+            files: Files::default(),
+            spec: Spec::default(),
+            is_watched: false,
+            made: 0,
+            started: 0,
+            waits_until: None,
+            died: None,
+            is_there: true,
+            cpu: CpuFigures::default(),
+            usage: Usage::default(),
+            memory: None,
+            interfaces: Vec::new(),
+            sockets: None,
+        }
+    }
+
+    /// Whether its series are shown now.
+    pub fn is_shown(&self, now: Instant) -> bool {
+        self.waits_until.is_none_or(|until| until <= now) && !identity::is_mount(&self.path)
+    }
+
+    /// Whether it lives, so that what is true of this moment (not only what was counted) is shown.
+    pub fn is_alive(&self) -> bool {
+        self.is_there && self.died.is_none()
+    }
+}

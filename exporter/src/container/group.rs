@@ -1,0 +1,123 @@
+//! The groups of `container_*` and `machine_*`, as `collect[]=container.GROUP` names them.
+
+use super::{cpu, life, machine, memory, network, socket, spec};
+use crate::metric::Family;
+
+/// All that is said of a group in one place.
+#[derive(Debug)]
+pub struct GroupDescriptor {
+    /// Its name behind `container.`.
+    pub name: &'static str,
+    /// What it gives, in half a line.
+    pub summary: &'static str,
+    /// What it reads.
+    pub reads: &'static str,
+    /// The families that it may write.
+    pub families: &'static [&'static Family],
+}
+
+/// Every group, in the order of [`Group`].
+pub static GROUPS: &[&GroupDescriptor] = &[
+    &cpu::GROUP,
+    &memory::GROUP,
+    &network::GROUP,
+    &socket::GROUP,
+    &spec::GROUP,
+    &life::GROUP,
+    &machine::GROUP,
+];
+
+/// A group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Group {
+    /// CPU time.
+    Cpu,
+    /// Memory.
+    Memory,
+    /// Bytes and packets of the container's interfaces.
+    Network,
+    /// Bytes and packets of its sockets.
+    Socket,
+    /// Limits.
+    Spec,
+    /// When it was made, started and seen.
+    Life,
+    /// The machine.
+    Machine,
+}
+
+/// A set of groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Groups(u32);
+
+impl Groups {
+    /// No group.
+    pub const NONE: Self = Self(0);
+    /// Every group.
+    pub const ALL: Self = Self(u32::MAX);
+
+    /// The one group of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        let place = GROUPS.iter().position(|group| group.name == name)?;
+        Some(Self(1 << place))
+    }
+
+    /// The groups of both sets.
+    #[must_use]
+    pub const fn with(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    /// The groups that are not in the other set.
+    #[must_use]
+    pub const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
+    /// Whether a group is in the set.
+    pub const fn has(self, group: Group) -> bool {
+        self.0 & (1 << group as u32) != 0
+    }
+
+    /// Whether no group is in the set.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    #[test]
+    fn names_and_sets_agree() {
+        for (name, group) in [
+            ("cpu", Group::Cpu),
+            ("memory", Group::Memory),
+            ("network", Group::Network),
+            ("socket", Group::Socket),
+            ("spec", Group::Spec),
+            ("life", Group::Life),
+            ("machine", Group::Machine),
+        ] {
+            let one = Groups::named(name).unwrap();
+            assert!(one.has(group) && Groups::ALL.has(group) && !Groups::NONE.has(group), "{name}");
+            assert!(!Groups::ALL.without(one).has(group), "{name}");
+        }
+        assert_eq!(Groups::named("nonsense"), None);
+        let two = Groups::named("cpu").unwrap().with(Groups::named("spec").unwrap());
+        assert!(two.has(Group::Cpu) && two.has(Group::Spec) && !two.has(Group::Memory));
+    }
+
+    #[test]
+    fn a_family_belongs_to_one_group_and_its_help_needs_no_escape() {
+        let mut names = std::collections::HashSet::new();
+        for family in GROUPS.iter().flat_map(|group| group.families) {
+            assert!(names.insert(family.name), "{} comes twice", family.name);
+            assert!(!family.help.contains(['\\', '\n']) && family.help.ends_with('.'), "{}", family.name);
+            assert!(family.name.starts_with("container_") || family.name.starts_with("machine_"));
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Who a cgroup is: the runtime's id in its name, and the labels that every one of its series bears.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    metric::{Labels, label_name},
+    source::cgroup::CgroupPath,
+};
+
+const ID_LENGTH: usize = 64;
+
+/// What a runtime says of a container.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Known {
+    /// The runtime's name for it.
+    pub name: String,
+    /// The image as it was asked for.
+    pub image: String,
+    /// Its labels.
+    pub labels: Vec<(String, String)>,
+    /// How often the runtime started it again.
+    pub restarts: u64,
+}
+
+/// The id in the last element of a container's path: 64 letters and digits in a row. Mounts are no containers.
+pub fn runtime_id(path: &CgroupPath) -> Option<&str> {
+    if is_mount(path) {
+        return None;
+    }
+    let name = path.name();
+    let is_part = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let id = name.windows(ID_LENGTH).find(|window| window.iter().all(is_part))?;
+    str::from_utf8(id).ok()
+}
+
+/// Whether it is a mount unit's cgroup, which holds no task and is not shown.
+pub fn is_mount(path: &CgroupPath) -> bool {
+    path.name().ends_with(b".mount")
+}
+
+/// The labels of a cgroup. Empty ones are left out: to Prometheus they are the same as none.
+///
+/// Two keys of a runtime that make one label name: the one that sorts first gives its value, always.
+pub fn labels(path: &CgroupPath, known: Option<&Known>) -> Labels {
+    let mut labels = Labels::default();
+    if let Some(known) = known {
+        for (name, value) in runtime_labels(known) {
+            labels.push(&name, value.as_bytes());
+        }
+    }
+    labels.push("id", path.bytes());
+    for (name, value) in known.iter().flat_map(|known| [("image", &known.image), ("name", &known.name)]) {
+        if !value.is_empty() {
+            labels.push(name, value.as_bytes());
+        }
+    }
+    labels
+}
+
+fn runtime_labels(known: &Known) -> BTreeMap<String, String> {
+    let mut sorted: Vec<_> = known.labels.iter().collect();
+    sorted.sort();
+    let mut named = BTreeMap::new();
+    for (key, value) in sorted {
+        named.entry(label_name("container_label_", key)).or_insert_with(|| value.clone());
+    }
+    if known.restarts > 0 {
+        named.insert("container_label_restartcount".to_owned(), known.restarts.to_string());
+    }
+    named.retain(|_, value| !value.is_empty());
+    named
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    fn text(labels: &Labels) -> &str {
+        str::from_utf8(labels.text()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_runtime_s_id_is_64_letters_and_digits_in_the_last_element() {
+        for (path, found) in [
+            (format!("/docker/{ID}"), true),
+            (format!("/system.slice/docker-{ID}.scope"), true),
+            (format!("/libpod_parent/libpod-{ID}"), true),
+            (format!("/system.slice/var-lib-docker-{ID}.mount"), false),
+            (format!("/docker/{ID}/child"), false),
+            ("/docker/0123".to_owned(), false),
+            (format!("/docker/{}", ID.to_uppercase()), false),
+            ("/".to_owned(), false),
+        ] {
+            assert_eq!(runtime_id(&CgroupPath::new(path.as_bytes())).is_some(), found, "{path}");
+        }
+        assert_eq!(runtime_id(&CgroupPath::new(format!("/docker/{ID}").as_bytes())), Some(ID));
+    }
+
+    #[test]
+    fn a_plain_cgroup_has_its_id_alone() {
+        assert_eq!(text(&labels(&CgroupPath::new(b"/a\"b"), None)), r#"id="/a\"b""#);
+        assert_eq!(text(&labels(&CgroupPath::new(b"/a"), Some(&Known::default()))), r#"id="/a""#);
+    }
+
+    #[test]
+    fn of_two_keys_that_become_one_the_first_wins_in_any_order() {
+        let mut known = Known {
+            name: "web".to_owned(),
+            image: "nginx:1".to_owned(),
+            labels: [("com.example/x", "slash"), ("com.example.x", "dot"), ("empty", "")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+            restarts: 2,
+        };
+        let expected = r#"container_label_com_example_x="dot",container_label_restartcount="2",id="/a",image="nginx:1",name="web""#;
+        assert_eq!(text(&labels(&CgroupPath::new(b"/a"), Some(&known))), expected);
+        known.labels.reverse();
+        assert_eq!(text(&labels(&CgroupPath::new(b"/a"), Some(&known))), expected);
+    }
+}

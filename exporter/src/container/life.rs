@@ -1,0 +1,46 @@
+//! When a cgroup was made and started, and that it is there.
+
+use std::time::Instant;
+
+use super::{group::GroupDescriptor, roster::Roster};
+use crate::metric::{Family, Page};
+
+/// This group.
+pub static GROUP: GroupDescriptor = GroupDescriptor {
+    name: "life",
+    summary: "when a container was made, started and last seen",
+    reads: "the cgroup directory's times; the runtime",
+    families: &[&LAST_SEEN, &CREATION_TIME, &START_TIME],
+};
+
+static LAST_SEEN: Family =
+    Family::gauge("container_last_seen", "When the container was last there, in seconds since 1970.");
+static CREATION_TIME: Family = Family::gauge(
+    "container_creation_time_seconds",
+    "When the container or its cgroup was made, in seconds since 1970.",
+);
+static START_TIME: Family = Family::gauge(
+    "container_start_time_seconds",
+    "When the container was started or its cgroup made, in seconds since 1970.",
+);
+
+/// Writes the group. `time`: whole seconds since 1970.
+pub fn write(page: &mut Page, roster: &Roster, now: Instant, time: u64) {
+    let living = || roster.shown(now).filter(|entry| entry.is_alive());
+    let mut samples = page.family(&LAST_SEEN);
+    for entry in living() {
+        samples.sample(&entry.labels, time);
+    }
+    let mut samples = page.family(&CREATION_TIME);
+    for entry in living() {
+        samples.sample(&entry.labels, seconds(entry.made));
+    }
+    let mut samples = page.family(&START_TIME);
+    for entry in living() {
+        samples.sample(&entry.labels, seconds(entry.started));
+    }
+}
+
+fn seconds(time: i64) -> f64 {
+    time as f64
+}

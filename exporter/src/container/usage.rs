@@ -1,0 +1,120 @@
+//! CPU time as it is shown: from the cgroup's file, from the kernel half's count, and never falling.
+
+/// One cgroup's CPU time with all below it, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    shown: Option<u64>,
+    anchor: Option<Anchor>,
+    /// What children that are dead by now were counted.
+    folded: u64,
+}
+
+/// The file and the count as they were read together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Anchor {
+    /// The file's total.
+    pub file: u64,
+    /// The count, with all below: what is finished, and the most that running slices can add.
+    pub count: Count,
+}
+
+/// A count of a cgroup with all below it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Finished slices.
+    pub finished: u64,
+    /// Slices that run still, by the wall clock.
+    pub running: u64,
+}
+
+impl Count {
+    /// The sum of both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            finished: self.finished.saturating_add(other.finished),
+            running: self.running.saturating_add(other.running),
+        }
+    }
+
+    /// All that may have been used.
+    pub fn most(self) -> u64 {
+        self.finished.saturating_add(self.running)
+    }
+}
+
+impl Usage {
+    /// The figure that is shown; none before the first.
+    pub fn shown(&self) -> Option<u64> {
+        self.shown
+    }
+
+    /// The last reading of file and count together.
+    pub fn anchor(&self) -> Option<Anchor> {
+        self.anchor
+    }
+
+    /// What dead children were counted.
+    pub fn folded(&self) -> u64 {
+        self.folded
+    }
+
+    /// Keeps what a child was counted that is dead now.
+    pub fn fold(&mut self, finished: u64) {
+        self.folded = self.folded.saturating_add(finished);
+    }
+
+    /// Shows the file's total; a count read with it is what later counts are compared with.
+    pub fn read_file(&mut self, file: u64, count: Option<Count>) {
+        self.raise(file);
+        self.anchor = count.map(|count| Anchor { file, count });
+    }
+
+    /// Shows the file's total of the last reading and what was counted since. A cgroup that was never read began
+    /// at nothing.
+    pub fn read_count(&mut self, finished: u64) {
+        let anchor = self.anchor.unwrap_or_default();
+        let since = finished.saturating_sub(anchor.count.finished);
+        self.raise(anchor.file.saturating_add(since));
+    }
+
+    fn raise(&mut self, figure: u64) {
+        self.shown = Some(self.shown.map_or(figure, |before| before.max(figure)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finished(finished: u64) -> Option<Count> {
+        Some(Count { finished, running: 0 })
+    }
+
+    #[test]
+    fn the_file_is_shown_and_never_falls() {
+        let mut usage = Usage::default();
+        assert_eq!(usage.shown(), None);
+        for (file, shown) in [(100, 100), (90, 100), (120, 120)] {
+            usage.read_file(file, None);
+            assert_eq!(usage.shown(), Some(shown));
+        }
+    }
+
+    #[test]
+    fn a_count_goes_on_from_where_the_file_was() {
+        let mut usage = Usage::default();
+        usage.read_file(1_000, finished(400));
+        usage.read_count(450);
+        assert_eq!(usage.shown(), Some(1_050));
+        usage.read_count(300);
+        assert_eq!(usage.shown(), Some(1_050), "a count that falls lowers nothing");
+    }
+
+    #[test]
+    fn a_life_that_was_never_read_is_its_count() {
+        let mut usage = Usage::default();
+        usage.read_count(77);
+        assert_eq!(usage.shown(), Some(77));
+    }
+}

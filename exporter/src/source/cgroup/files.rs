@@ -1,0 +1,271 @@
+//! The files of one cgroup, opened once and read in place into one buffer that all cgroups share.
+
+use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+
+use rustix::io::Errno;
+
+use super::{
+    CgroupPath, Layout,
+    reading::{self, CpuFigures, MemoryFigures, MemoryStat},
+};
+use crate::source::text;
+
+/// More than any of these files is long.
+const ROOM: usize = 16 << 10;
+/// No cgroup's file is longer than this.
+const LARGEST: usize = 4 << 20;
+/// The limit is hit in steps of at most a huge page and a batch; farther below it no charge can have failed.
+const LIMIT_MARGIN: u64 = 4 << 20;
+
+/// A file that is read at each scrape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+enum Name {
+    CpuUsage,
+    CpuTimes,
+    CpuStat,
+    MemoryUsage,
+    MemoryStat,
+    MemoryPeak,
+    MemorySwap,
+    MemoryFailures,
+}
+
+const ALL: [Name; 8] = [
+    Name::CpuUsage,
+    Name::CpuTimes,
+    Name::CpuStat,
+    Name::MemoryUsage,
+    Name::MemoryStat,
+    Name::MemoryPeak,
+    Name::MemorySwap,
+    Name::MemoryFailures,
+];
+
+impl Name {
+    /// The file's name in version 1 and 2; empty where there is none.
+    fn text(self, unified: bool) -> &'static str {
+        let (v1, v2) = match self {
+            Self::CpuUsage => ("cpuacct.usage", ""),
+            Self::CpuTimes => ("cpuacct.stat", ""),
+            Self::CpuStat => ("cpu.stat", "cpu.stat"),
+            Self::MemoryUsage => ("memory.usage_in_bytes", "memory.current"),
+            Self::MemoryStat => ("memory.stat", "memory.stat"),
+            Self::MemoryPeak => ("memory.max_usage_in_bytes", "memory.peak"),
+            Self::MemorySwap => ("", "memory.swap.current"),
+            Self::MemoryFailures => ("memory.failcnt", "memory.events"),
+        };
+        if unified { v2 } else { v1 }
+    }
+
+    fn place(self, layout: &Layout) -> Option<usize> {
+        match self {
+            Self::CpuUsage | Self::CpuTimes => layout.cpuacct,
+            Self::CpuStat => layout.cpu,
+            _ => layout.memory,
+        }
+    }
+}
+
+/// The cgroup is no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone;
+
+#[derive(Debug, Default)]
+enum Kept {
+    #[default]
+    Absent,
+    Open(File),
+    /// There, but there was no descriptor left: opened for each reading.
+    Unkept,
+}
+
+/// The open files of one cgroup.
+#[derive(Debug, Default)]
+pub struct Files {
+    kept: [Kept; ALL.len()],
+}
+
+impl Files {
+    /// Opens what is not open yet. A file that is not there stays absent until the next call.
+    pub fn open(&mut self, layout: &Layout, path: &CgroupPath) {
+        for (name, kept) in ALL.into_iter().zip(&mut self.kept) {
+            if matches!(kept, Kept::Open(_)) {
+                continue;
+            }
+            let Some(file) = file_path(layout, path, name) else { continue };
+            *kept = match File::open(file) {
+                Ok(file) => Kept::Open(file),
+                Err(error) if is_exhausted(&error) => Kept::Unkept,
+                Err(_) => Kept::Absent,
+            };
+        }
+    }
+
+    /// How many descriptors are held.
+    pub fn held(&self) -> usize {
+        self.kept.iter().filter(|kept| matches!(kept, Kept::Open(_))).count()
+    }
+
+    fn has(&self, name: Name) -> bool {
+        self.kept.get(name as usize).is_some_and(|kept| !matches!(kept, Kept::Absent))
+    }
+}
+
+fn file_path(layout: &Layout, path: &CgroupPath, name: Name) -> Option<std::path::PathBuf> {
+    let hierarchy = layout.hierarchy(name.place(layout)?)?;
+    let file = name.text(hierarchy.id == 0);
+    (!file.is_empty()).then(|| hierarchy.directory(path).join(file))
+}
+
+fn is_exhausted(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+}
+
+/// Reads cgroups' files, one after the other, into one buffer.
+#[derive(Debug)]
+pub struct Reader {
+    layout: Layout,
+    ticks_per_second: u64,
+    buffer: Vec<u8>,
+    reads: u64,
+}
+
+impl Reader {
+    /// A reader for the files of this layout.
+    pub fn new(layout: Layout) -> Self {
+        let ticks_per_second = rustix::param::clock_ticks_per_second();
+        Self { layout, ticks_per_second, buffer: vec![0; ROOM], reads: 0 }
+    }
+
+    /// How many times a file was read.
+    pub fn reads(&self) -> u64 {
+        self.reads
+    }
+
+    /// CPU time. `limited` says whether a quota is set, without which version 1's throttling is not looked at.
+    ///
+    /// # Errors
+    /// The cgroup is no more.
+    pub fn cpu(&mut self, files: &Files, path: &CgroupPath, limited: bool) -> Result<CpuFigures, Gone> {
+        if self.is_unified(self.layout.cpuacct) {
+            let mut cpu =
+                self.read(files, path, Name::CpuStat)?.map_or_else(CpuFigures::default, reading::cpu_stat);
+            cpu.throttling = cpu.throttling.filter(|_| limited);
+            return Ok(cpu);
+        }
+        let ticks = self.ticks_per_second;
+        let usage = self.read(files, path, Name::CpuUsage)?.and_then(text::only);
+        let times =
+            self.read(files, path, Name::CpuTimes)?.and_then(|file| reading::cpuacct_stat(file, ticks));
+        let throttling = match limited {
+            true => self.read(files, path, Name::CpuStat)?.and_then(reading::cpu_stat_v1),
+            false => None,
+        };
+        Ok(CpuFigures {
+            usage,
+            user: times.map(|times| times.0),
+            system: times.map(|times| times.1),
+            throttling,
+        })
+    }
+
+    /// The total CPU time alone, in nanoseconds.
+    ///
+    /// # Errors
+    /// The cgroup is no more.
+    pub fn cpu_usage(&mut self, files: &Files, path: &CgroupPath) -> Result<Option<u64>, Gone> {
+        if self.is_unified(self.layout.cpuacct) {
+            return Ok(self.cpu(files, path, false)?.usage);
+        }
+        Ok(self.read(files, path, Name::CpuUsage)?.and_then(text::only))
+    }
+
+    /// Memory; none without the controller. `limit` is the cgroup's, none if unlimited; `before` the last figures.
+    ///
+    /// # Errors
+    /// The cgroup is no more.
+    pub fn memory(
+        &mut self,
+        files: &Files,
+        path: &CgroupPath,
+        limit: Option<u64>,
+        before: Option<&MemoryFigures>,
+    ) -> Result<Option<MemoryFigures>, Gone> {
+        if !files.has(Name::MemoryStat) {
+            return Ok(None);
+        }
+        let unified = self.is_unified(self.layout.memory);
+        let parse = if unified { reading::memory_stat } else { reading::memory_stat_v1 };
+        let stat = self.read(files, path, Name::MemoryStat)?.map_or_else(MemoryStat::default, parse);
+        let mut memory = MemoryFigures {
+            usage: self.read(files, path, Name::MemoryUsage)?.and_then(text::only),
+            max_usage: self.read(files, path, Name::MemoryPeak)?.and_then(text::only),
+            swap: stat.swap,
+            failures: before.and_then(|before| before.failures),
+            high_events: None,
+            stat,
+        };
+        if unified {
+            memory.swap = self.read(files, path, Name::MemorySwap)?.and_then(text::only);
+            let events = self.read(files, path, Name::MemoryFailures)?.map(reading::memory_events);
+            (memory.high_events, memory.failures) = events.unwrap_or_default();
+        } else if memory.failures.is_none() || limit.is_some_and(|limit| may_fail(memory.max_usage, limit)) {
+            memory.failures = self.read(files, path, Name::MemoryFailures)?.and_then(text::only);
+        }
+        Ok(Some(memory))
+    }
+
+    fn is_unified(&self, place: Option<usize>) -> bool {
+        place.is_some() && place == self.layout.unified
+    }
+
+    fn read(&mut self, files: &Files, path: &CgroupPath, name: Name) -> Result<Option<&[u8]>, Gone> {
+        let opened;
+        let file = match files.kept.get(name as usize) {
+            Some(Kept::Open(file)) => file,
+            Some(Kept::Unkept) => {
+                let Some(file) = file_path(&self.layout, path, name) else { return Ok(None) };
+                opened = match File::open(&file) {
+                    Ok(file) => file,
+                    Err(error) if is_exhausted(&error) => return Ok(None),
+                    Err(error) => return gone_or_none(&error, &file),
+                };
+                &opened
+            }
+            _ => return Ok(None),
+        };
+        self.reads = self.reads.wrapping_add(1);
+        match fill(file, &mut self.buffer) {
+            Ok(length) => Ok(self.buffer.get(..length)),
+            Err(error) => gone_or_none(&error, Path::new(name.text(self.layout.mode == super::Mode::V2))),
+        }
+    }
+}
+
+fn may_fail(max_usage: Option<u64>, limit: u64) -> bool {
+    max_usage.is_none_or(|most| most.saturating_add(LIMIT_MARGIN) >= limit)
+}
+
+/// The kernel answers ENODEV for the files of a removed cgroup, ENOENT where it is opened anew.
+fn gone_or_none<T>(error: &io::Error, file: &Path) -> Result<Option<T>, Gone> {
+    match Errno::from_io_error(error) {
+        Some(Errno::NODEV | Errno::NOENT) => Err(Gone),
+        _ => {
+            tracing::debug!(file = %file.display(), %error, "cannot read a cgroup's file");
+            Ok(None)
+        }
+    }
+}
+
+fn fill(file: &File, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    loop {
+        match file.read_at(buffer, 0) {
+            Ok(length) if length < buffer.len() => return Ok(length),
+            Ok(_) if buffer.len() >= LARGEST => return Err(io::ErrorKind::FileTooLarge.into()),
+            Ok(_) => buffer.resize(buffer.len() * 2, 0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! Which cgroup hierarchies there are and which of them serves what: facts, then a pure decision.
+
+use std::{
+    ffi::OsStr,
+    os::unix::ffi::{OsStrExt, OsStringExt},
+    path::PathBuf,
+};
+
+use super::CgroupPath;
+use crate::{config::Paths, source::text};
+
+/// How the host mounts its cgroups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Version 1 alone.
+    V1,
+    /// Version 2 alone.
+    V2,
+    /// Controllers on version 1, which gives their figures, and a version 2 tree beside them.
+    Hybrid,
+}
+
+/// A hierarchy that is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hierarchy {
+    /// The kernel's number for it; 0 is version 2.
+    pub id: u32,
+    /// Where it is mounted, as this process sees it.
+    pub mount: PathBuf,
+    /// The path of the cgroup that is the mount's top, `/` unless only a part is mounted.
+    pub top: Vec<u8>,
+}
+
+impl Hierarchy {
+    /// The directory of a cgroup.
+    pub fn directory(&self, path: &CgroupPath) -> PathBuf {
+        self.mount.join(OsStr::from_bytes(path.relative()))
+    }
+
+    /// The path below the mount of a cgroup that the kernel names from the hierarchy's root; none if it lies outside.
+    pub fn below_mount(&self, path: &[u8]) -> Option<CgroupPath> {
+        if self.top == b"/" {
+            return Some(CgroupPath::new(path));
+        }
+        let rest = path.strip_prefix(&*self.top)?;
+        (rest.is_empty() || rest.starts_with(b"/")).then(|| CgroupPath::new(rest))
+    }
+}
+
+/// The place of a hierarchy in [`Layout::hierarchies`].
+pub type Place = usize;
+
+/// The most hierarchies that a layout uses.
+pub const PLACES: usize = 4;
+
+/// The decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// How the host mounts its cgroups.
+    pub mode: Mode,
+    /// The hierarchies in use, at most [`PLACES`], each once.
+    pub hierarchies: Vec<Hierarchy>,
+    /// Where limits and throttling of CPU time are.
+    pub cpu: Option<Place>,
+    /// Where CPU time is accounted.
+    pub cpuacct: Option<Place>,
+    /// Where memory is accounted.
+    pub memory: Option<Place>,
+    /// The version 2 tree.
+    pub unified: Option<Place>,
+    /// Whether only a part of the host's tree is in sight, so that `/` is not the host.
+    pub partial: bool,
+}
+
+/// Why there is no layout.
+#[derive(Debug, thiserror::Error)]
+pub enum LayoutError {
+    /// No cgroup file system is mounted where this process sees it.
+    #[error("no cgroup hierarchy is mounted under {}", rootfs.display())]
+    NoMount {
+        /// The root looked under.
+        rootfs: PathBuf,
+    },
+    /// A file that tells of them cannot be read.
+    #[error("read {}: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel said.
+        error: std::io::Error,
+    },
+}
+
+/// What was found, before anything is decided.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Mounts that this process can reach, the host's own first.
+    pub mounts: Vec<Mount>,
+    /// Number and controllers of each hierarchy, from `/proc/self/cgroup`.
+    pub numbers: Vec<(u32, Vec<u8>)>,
+    /// Whether this process has its own cgroup namespace.
+    pub own_namespace: bool,
+}
+
+/// One mount of a cgroup file system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// Whether it is version 2.
+    pub unified: bool,
+    /// The cgroup at its top, as seen from this process's cgroup namespace.
+    pub top: Vec<u8>,
+    /// The mount point.
+    pub point: PathBuf,
+    /// The controllers of version 1 (other mount options among them).
+    pub options: Vec<u8>,
+}
+
+const CGROUP1_MAGIC: u64 = 0x0027_e0eb;
+const CGROUP2_MAGIC: u64 = 0x6367_7270;
+/// The inode number of the host's own cgroup namespace, fixed in the kernel's ABI.
+const INITIAL_NAMESPACE: u64 = 0xefff_fffb;
+
+impl Facts {
+    /// Looks at the mounts of process 1, whose paths lie under the host's root, then at our own.
+    ///
+    /// # Errors
+    /// `/proc/self/mountinfo` or `/proc/self/cgroup` cannot be read.
+    pub fn probe(paths: &Paths) -> Result<Self, LayoutError> {
+        let read =
+            |path: PathBuf| std::fs::read(&path).map_err(|error| LayoutError::Unreadable { path, error });
+        let own = mounts(&read(paths.procfs.join("self/mountinfo"))?);
+        let under_root = |mount: Mount| {
+            let relative = mount.point.strip_prefix("/").map(|point| paths.rootfs.join(point));
+            Mount { point: relative.unwrap_or_else(|_| paths.rootfs.clone()), ..mount }
+        };
+        let init =
+            std::fs::read(paths.procfs.join("1/mountinfo")).map_or_else(|_| Vec::new(), |text| mounts(&text));
+        let (below, beside): (Vec<_>, Vec<_>) =
+            own.into_iter().partition(|mount| mount.point.starts_with(&paths.rootfs));
+        let candidates = init.into_iter().map(under_root).chain(below).chain(beside);
+        let namespace = std::fs::metadata(paths.procfs.join("self/ns/cgroup"));
+        Ok(Self {
+            mounts: candidates.filter(is_reachable).collect(),
+            numbers: numbers(&read(paths.procfs.join("self/cgroup"))?),
+            own_namespace: namespace
+                .is_ok_and(|found| std::os::unix::fs::MetadataExt::ino(&found) != INITIAL_NAMESPACE),
+        })
+    }
+}
+
+fn is_reachable(mount: &Mount) -> bool {
+    let wanted = if mount.unified { CGROUP2_MAGIC } else { CGROUP1_MAGIC };
+    rustix::fs::statfs(&mount.point).is_ok_and(|found| u64::try_from(found.f_type) == Ok(wanted))
+}
+
+impl Layout {
+    /// Probes and decides.
+    ///
+    /// # Errors
+    /// See [`Facts::probe`]; or no hierarchy is in sight.
+    pub fn find(paths: &Paths) -> Result<Self, LayoutError> {
+        Self::decide(&Facts::probe(paths)?)
+            .ok_or_else(|| LayoutError::NoMount { rootfs: paths.rootfs.clone() })
+    }
+
+    /// The decision alone; none when nothing is mounted.
+    pub fn decide(facts: &Facts) -> Option<Self> {
+        let mut layout = Self {
+            mode: Mode::V1,
+            hierarchies: Vec::new(),
+            cpu: None,
+            cpuacct: None,
+            memory: None,
+            unified: None,
+            partial: false,
+        };
+        layout.cpu = layout.place(facts, b"cpu");
+        layout.cpuacct = layout.place(facts, b"cpuacct");
+        layout.memory = layout.place(facts, b"memory");
+        let on_v1 = !layout.hierarchies.is_empty();
+        layout.unified = layout.place_unified(facts);
+        match (on_v1, layout.unified) {
+            (true, Some(_)) => layout.mode = Mode::Hybrid,
+            (false, Some(_)) => layout.mode = Mode::V2,
+            (true, None) => {}
+            (false, None) => return None,
+        }
+        // Version 2 serves what version 1 does not have.
+        for place in [&mut layout.cpu, &mut layout.cpuacct, &mut layout.memory] {
+            *place = place.or(layout.unified);
+        }
+        Some(layout)
+    }
+
+    /// The hierarchy at a place.
+    pub fn hierarchy(&self, place: Place) -> Option<&Hierarchy> {
+        self.hierarchies.get(place)
+    }
+
+    /// The place of the hierarchy that the kernel numbers so.
+    pub fn place_of(&self, id: u32) -> Option<Place> {
+        self.hierarchies.iter().position(|hierarchy| hierarchy.id == id)
+    }
+
+    fn place(&mut self, facts: &Facts, controller: &[u8]) -> Option<Place> {
+        let id = facts.numbers.iter().find(|(id, names)| *id != 0 && has(names, controller))?.0;
+        let mount =
+            widest(facts.mounts.iter().filter(|mount| !mount.unified && has(&mount.options, controller)))?;
+        Some(self.add(id, mount, facts))
+    }
+
+    fn place_unified(&mut self, facts: &Facts) -> Option<Place> {
+        let mount = widest(facts.mounts.iter().filter(|mount| mount.unified))?;
+        Some(self.add(0, mount, facts))
+    }
+
+    fn add(&mut self, id: u32, mount: &Mount, facts: &Facts) -> Place {
+        if let Some(place) = self.place_of(id) {
+            return place;
+        }
+        let above = leads_up(&mount.top);
+        // Seen from inside a namespace, "/" is the namespace's own top and "/.." lies above it.
+        self.partial |= !(mount.top == b"/" && !facts.own_namespace || above);
+        let top = if above { b"/".to_vec() } else { mount.top.clone() };
+        self.hierarchies.push(Hierarchy { id, mount: mount.point.clone(), top });
+        self.hierarchies.len() - 1
+    }
+}
+
+/// The first mount of those that show most of the tree.
+fn widest<'a>(mounts: impl Iterator<Item = &'a Mount>) -> Option<&'a Mount> {
+    mounts.min_by_key(|mount| match &*mount.top {
+        top if leads_up(top) => 0,
+        b"/" => 1,
+        _ => 2,
+    })
+}
+
+/// Whether the path is `/..`, `/../..` and so on.
+fn leads_up(top: &[u8]) -> bool {
+    top != b"/" && top.split(|&byte| byte == b'/').skip(1).all(|element| element == b"..")
+}
+
+fn has(list: &[u8], word: &[u8]) -> bool {
+    list.split(|&byte| byte == b',').any(|item| item == word)
+}
+
+/// The cgroup mounts in a `mountinfo` file.
+pub fn mounts(text: &[u8]) -> Vec<Mount> {
+    text::lines(text).filter_map(mount).collect()
+}
+
+fn mount(line: &[u8]) -> Option<Mount> {
+    let mut fields = text::fields(line).skip(3);
+    let (top, point) = (fields.next()?, fields.next()?);
+    let mut rest = fields.skip_while(|field| *field != b"-").skip(1);
+    let unified = match rest.next()? {
+        b"cgroup" => false,
+        b"cgroup2" => true,
+        _ => return None,
+    };
+    let options = rest.nth(1)?;
+    let point = PathBuf::from(std::ffi::OsString::from_vec(unescaped(point)));
+    Some(Mount { unified, top: unescaped(top), point, options: options.to_vec() })
+}
+
+/// A blank, tab, newline or backslash stands there as three octal digits.
+fn unescaped(field: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&byte, after)) = rest.split_first() {
+        let octal = (byte == b'\\').then(|| after.get(..3)).flatten().and_then(|digits| {
+            digits.iter().try_fold(0_u8, |value, &digit| {
+                let digit = digit.wrapping_sub(b'0');
+                if digit > 7 { None } else { value.checked_mul(8)?.checked_add(digit) }
+            })
+        });
+        out.push(octal.unwrap_or(byte));
+        rest = if octal.is_some() { after.get(3..).unwrap_or_default() } else { after };
+    }
+    out
+}
+
+/// Number and controllers of each line of a `/proc/PID/cgroup` file.
+pub fn numbers(text: &[u8]) -> Vec<(u32, Vec<u8>)> {
+    text::lines(text)
+        .filter_map(|line| {
+            let mut parts = line.splitn(3, |&byte| byte == b':');
+            let id = text::whole(parts.next()?)?;
+            Some((u32::try_from(id).ok()?, parts.next()?.to_vec()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+    use std::path::Path;
+
+    const HYBRID: &str = "\
+25 20 0:23 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
+26 25 0:24 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu
+27 25 0:25 / /sys/fs/cgroup/cpuacct rw,relatime - cgroup cgroup rw,cpuacct
+29 25 0:27 / /sys/fs/cgroup/memory rw,relatime shared:7 master:1 - cgroup cgroup rw,memory
+34 25 0:32 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,xattr,name=systemd
+35 25 0:33 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw,nsdelegate
+";
+    const HYBRID_NUMBERS: &str = "9:name=systemd:/\n4:memory:/x\n2:cpuacct:/\n1:cpu:/\n0::/\n";
+    const JOINED: &str = "\
+26 25 0:24 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
+29 25 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
+";
+    const V2: &str = "30 24 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
+
+    fn facts(mountinfo: &str, cgroup: &str) -> Facts {
+        Facts {
+            mounts: mounts(mountinfo.as_bytes()),
+            numbers: numbers(cgroup.as_bytes()),
+            own_namespace: false,
+        }
+    }
+
+    fn decided(mountinfo: &str, cgroup: &str) -> Layout {
+        Layout::decide(&facts(mountinfo, cgroup)).unwrap()
+    }
+
+    fn at(layout: &Layout, place: Option<Place>) -> Option<(u32, &str)> {
+        place.and_then(|place| layout.hierarchy(place)).map(|found| (found.id, found.mount.to_str().unwrap()))
+    }
+
+    #[test]
+    fn hybrid_with_each_controller_mounted_alone() {
+        let layout = decided(HYBRID, HYBRID_NUMBERS);
+        assert_eq!((layout.mode, layout.partial), (Mode::Hybrid, false));
+        assert_eq!(at(&layout, layout.cpu), Some((1, "/sys/fs/cgroup/cpu")));
+        assert_eq!(at(&layout, layout.cpuacct), Some((2, "/sys/fs/cgroup/cpuacct")));
+        assert_eq!(at(&layout, layout.memory), Some((4, "/sys/fs/cgroup/memory")));
+        assert_eq!(at(&layout, layout.unified), Some((0, "/sys/fs/cgroup/unified")));
+    }
+
+    #[test]
+    fn joined_controllers_are_one_hierarchy() {
+        let layout = decided(JOINED, "5:memory:/\n3:cpu,cpuacct:/\n");
+        assert_eq!(layout.mode, Mode::V1);
+        assert_eq!(layout.cpu, layout.cpuacct);
+        assert_eq!(at(&layout, layout.cpuacct), Some((3, "/sys/fs/cgroup/cpu,cpuacct")));
+        assert_eq!((layout.hierarchies.len(), layout.unified), (2, None));
+    }
+
+    #[test]
+    fn version_2_serves_all_from_one_tree() {
+        let layout = decided(V2, "0::/user.slice\n");
+        assert_eq!((layout.mode, layout.hierarchies.len()), (Mode::V2, 1));
+        assert_eq!([layout.cpu, layout.cpuacct, layout.memory, layout.unified], [Some(0); 4]);
+    }
+
+    #[test]
+    fn a_named_hierarchy_alone_does_not_make_a_hybrid() {
+        let text = format!("{V2}34 25 0:32 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n");
+        assert_eq!(decided(&text, "9:name=systemd:/\n0::/\n").mode, Mode::V2);
+    }
+
+    #[test]
+    fn a_controller_that_is_not_mounted_is_missing() {
+        let layout = decided(
+            "29 25 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
+            "5:memory:/\n3:cpu,cpuacct:/\n",
+        );
+        assert_eq!((layout.cpu, layout.cpuacct, layout.memory), (None, None, Some(0)));
+        assert_eq!(Layout::decide(&facts("", "0::/\n")), None);
+    }
+
+    #[test]
+    fn the_mount_that_shows_most_is_taken() {
+        // A container's own mount first, the host's beside it, seen from the host's namespace and from another.
+        let own = "40 30 0:27 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
+        let host = "41 30 0:27 / /host/sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
+        let layout = decided(&format!("{own}{host}"), "5:memory:/docker/abc\n");
+        assert_eq!(at(&layout, layout.memory), Some((5, "/host/sys/fs/cgroup/memory")));
+        assert!(!layout.partial);
+
+        let alone = decided(own, "5:memory:/docker/abc\n");
+        assert!(alone.partial);
+        let memory = &alone.hierarchies[0];
+        assert_eq!(memory.below_mount(b"/docker/abc/x"), Some(CgroupPath::new(b"/x")));
+        assert_eq!(memory.below_mount(b"/docker/abc"), Some(CgroupPath::root()));
+        assert_eq!(memory.below_mount(b"/docker/abcd"), None);
+
+        let inside = "40 30 0:27 / /sys/fs/cgroup ro - cgroup2 cgroup rw\n";
+        let above = "41 30 0:27 /../.. /host/sys/fs/cgroup ro - cgroup2 cgroup rw\n";
+        let mut facts = facts(&format!("{inside}{above}"), "0::/\n");
+        facts.own_namespace = true;
+        let layout = Layout::decide(&facts).unwrap();
+        assert_eq!(at(&layout, layout.unified), Some((0, "/host/sys/fs/cgroup")));
+        assert!(!layout.partial);
+        facts.mounts.pop();
+        assert!(Layout::decide(&facts).unwrap().partial);
+    }
+
+    #[test]
+    fn escaped_blanks_in_a_mount_point() {
+        let mounts = mounts(b"26 25 0:24 / /mnt/a\\040b\\134 rw - cgroup2 none rw\n26 25 broken\n");
+        assert_eq!(mounts.len(), 1);
+        assert_eq!(mounts[0].point, Path::new("/mnt/a b\\"));
+    }
+}

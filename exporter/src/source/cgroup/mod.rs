@@ -1,0 +1,13 @@
+//! Control groups: where their hierarchies are, which cgroups there are, and what their files say.
+
+pub mod files;
+pub mod layout;
+mod path;
+pub mod reading;
+pub mod spec;
+pub mod tree;
+pub mod walk;
+pub mod watch;
+
+pub use layout::{Hierarchy, Layout, Mode, PLACES, Place};
+pub use path::CgroupPath;

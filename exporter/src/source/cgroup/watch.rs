@@ -1,0 +1,195 @@
+//! inotify on cgroup directories: births and deaths (where eBPF does not tell of them) and writes to a cgroup's files.
+
+use std::{
+    collections::HashMap,
+    io,
+    mem::MaybeUninit,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use rustix::{
+    fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags},
+    io::Errno,
+};
+
+use super::{CgroupPath, Layout, Place};
+
+const BUFFER: usize = 64 << 10;
+
+/// What a watch saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A child was made.
+    Born(Place, CgroupPath),
+    /// A child was removed.
+    Died(Place, CgroupPath),
+    /// A file that may hold a limit was written.
+    LimitsWritten(CgroupPath),
+    /// The children may have got other controllers, and with them other files.
+    ControllersWritten(CgroupPath),
+    /// The kernel dropped notices: only a walk tells what happened.
+    Lost,
+}
+
+/// The watches, one a cgroup directory.
+#[derive(Debug)]
+pub struct Watcher {
+    inotify: OwnedFd,
+    sees: WatchFlags,
+    watched: HashMap<i32, (Place, CgroupPath)>,
+    numbers: HashMap<(Place, CgroupPath), i32>,
+    buffer: Vec<MaybeUninit<u8>>,
+}
+
+impl Watcher {
+    /// A watcher of writes, and of births and deaths if `lives`.
+    ///
+    /// # Errors
+    /// What `inotify_init1` says.
+    pub fn new(lives: bool) -> io::Result<Self> {
+        let mut sees = WatchFlags::MODIFY | WatchFlags::ONLYDIR;
+        if lives {
+            sees |= WatchFlags::CREATE | WatchFlags::DELETE;
+        }
+        Ok(Self {
+            inotify: inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?,
+            sees,
+            watched: HashMap::new(),
+            numbers: HashMap::new(),
+            buffer: vec![MaybeUninit::uninit(); BUFFER],
+        })
+    }
+
+    /// Watches a cgroup's directory. `false`: it is gone, or there is no watch left.
+    pub fn add(&mut self, layout: &Layout, place: Place, path: &CgroupPath) -> bool {
+        let Some(hierarchy) = layout.hierarchy(place) else { return false };
+        let Ok(number) = inotify::add_watch(&self.inotify, hierarchy.directory(path), self.sees) else {
+            return false;
+        };
+        let key = (place, path.clone());
+        if let Some(stale) = self.numbers.insert(key.clone(), number).filter(|&stale| stale != number) {
+            self.forget(stale);
+        }
+        self.watched.insert(number, key);
+        true
+    }
+
+    /// Ends the watch of a directory; the kernel does not end it by itself when a cgroup goes.
+    pub fn remove(&mut self, place: Place, path: &CgroupPath) {
+        if let Some(number) = self.numbers.remove(&(place, path.clone())) {
+            self.forget(number);
+        }
+    }
+
+    fn forget(&mut self, number: i32) {
+        self.watched.remove(&number);
+        // It may have ended already.
+        let _ = inotify::remove_watch(&self.inotify, number);
+    }
+
+    /// How many directories are watched.
+    pub fn len(&self) -> usize {
+        self.watched.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.watched.is_empty()
+    }
+
+    /// Takes all notices there are, without waiting.
+    pub fn drain(&mut self, mut each: impl FnMut(Notice)) {
+        let mut reader = inotify::Reader::new(&self.inotify, &mut self.buffer);
+        loop {
+            match reader.next() {
+                Ok(event) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => each(Notice::Lost),
+                Ok(event) => {
+                    let Some((place, path)) = self.watched.get(&event.wd()) else { continue };
+                    let name = event.file_name().map(std::ffi::CStr::to_bytes).unwrap_or_default();
+                    if let Some(notice) = notice(*place, path, name, event.events()) {
+                        each(notice);
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+fn notice(place: Place, path: &CgroupPath, name: &[u8], events: ReadFlags) -> Option<Notice> {
+    if events.contains(ReadFlags::ISDIR) {
+        let child = path.child(name);
+        return match events {
+            _ if events.contains(ReadFlags::CREATE) => Some(Notice::Born(place, child)),
+            _ if events.contains(ReadFlags::DELETE) => Some(Notice::Died(place, child)),
+            _ => None,
+        };
+    }
+    if !events.contains(ReadFlags::MODIFY) {
+        return None;
+    }
+    match name {
+        // A task that enters changes no limit, and that happens at every fork of some.
+        b"cgroup.procs" | b"tasks" | b"cgroup.threads" | b"cgroup.kill" | b"cgroup.freeze" => None,
+        b"cgroup.subtree_control" => Some(Notice::ControllersWritten(path.clone())),
+        _ => Some(Notice::LimitsWritten(path.clone())),
+    }
+}
+
+impl AsFd for Watcher {
+    /// Readable when there are notices.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inotify.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+    use crate::source::cgroup::{Hierarchy, Mode};
+
+    #[test]
+    fn births_deaths_and_writes_are_noticed() {
+        let mount = std::env::temp_dir().join(format!("nodetally-watch-{}", std::process::id()));
+        std::fs::create_dir_all(mount.join("a")).unwrap();
+        let hierarchy = Hierarchy { id: 0, mount: mount.clone(), top: b"/".into() };
+        let layout = Layout {
+            mode: Mode::V2,
+            hierarchies: vec![hierarchy],
+            cpu: Some(0),
+            cpuacct: Some(0),
+            memory: Some(0),
+            unified: Some(0),
+            partial: false,
+        };
+        let mut watcher = Watcher::new(true).unwrap();
+        let a = CgroupPath::new(b"/a");
+        assert!(watcher.add(&layout, 0, &a));
+        assert!(!watcher.add(&layout, 0, &CgroupPath::new(b"/missing")));
+
+        std::fs::create_dir(mount.join("a/b")).unwrap();
+        for file in ["cpu.max", "cgroup.procs", "cgroup.subtree_control"] {
+            std::fs::write(mount.join("a").join(file), "1").unwrap();
+        }
+        std::fs::remove_dir(mount.join("a/b")).unwrap();
+        let mut seen = Vec::new();
+        watcher.drain(|notice| seen.push(notice));
+        seen.dedup();
+        let b = a.child(b"b");
+        let expected = [
+            Notice::Born(0, b.clone()),
+            Notice::LimitsWritten(a.clone()),
+            Notice::ControllersWritten(a.clone()),
+            Notice::Died(0, b),
+        ];
+        assert_eq!(seen, expected);
+
+        watcher.remove(0, &a);
+        assert!(watcher.is_empty() && watcher.numbers.is_empty());
+        std::fs::write(mount.join("a/cpu.max"), "2").unwrap();
+        watcher.drain(|notice| panic!("{notice:?} after the watch ended"));
+        std::fs::remove_dir_all(mount).unwrap();
+    }
+}
