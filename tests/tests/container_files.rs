@@ -1,40 +1,146 @@
 //! The container half on this machine's own cgroups, by files alone.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{path::PathBuf, time::Duration};
+mod container_support;
 
-use exporter::{
-    config::{ContainerSettings, CpuSource, Paths},
-    container::{ContainerHalf, Groups},
-    metric::Page,
-};
+use std::{fs, time::Duration};
 
-fn paths() -> Paths {
-    Paths {
-        procfs: PathBuf::from("/proc"),
-        sysfs: PathBuf::from("/sys"),
-        rootfs: PathBuf::from("/"),
-        udev_data: PathBuf::from("/run/udev/data"),
+use container_support::{Half, near};
+use tests::{cgroup::Cgroup, live, load, running::until};
+
+#[test]
+fn cpu_time_and_memory_are_what_the_load_took() {
+    if !live::root() {
+        return;
     }
-}
+    let group = Cgroup::new("figures");
+    let mut half = Half::start();
+    let id = [("id", group.path())];
+    let before = half.page();
+    let begun = std::time::Instant::now();
+    let _burns = group.start(&load::cpu(50));
+    let _holds = group.start(&load::memory(64 << 20));
+    std::thread::sleep(Duration::from_secs(2));
+    let kernel = group.cpu_usage().as_secs_f64();
+    let after = half.page();
+    let cpu = [("id", group.path()), ("cpu", "total")];
+    let used = after.value("container_cpu_usage_seconds_total", &cpu).unwrap()
+        - before.value("container_cpu_usage_seconds_total", &cpu).unwrap();
+    near(used, kernel, 0.03, 0.02);
+    assert!(used > begun.elapsed().as_secs_f64() * 0.1, "{used} s of CPU");
+    let split = ["user", "system"]
+        .map(|mode| after.value(&format!("container_cpu_{mode}_seconds_total"), &id).unwrap())
+        .iter()
+        .sum::<f64>();
+    near(split, used, 0.05, 0.05);
 
-fn settings() -> ContainerSettings {
-    ContainerSettings {
-        max: 4096,
-        keep_dead: Duration::from_secs(60),
-        cpu_source: CpuSource::Auto,
-        docker_socket: None,
-    }
+    let memory = |family: &str| after.value(&format!("container_memory_{family}"), &id).unwrap();
+    near(memory("usage_bytes"), group.memory_usage() as f64, 0.02, 1e6);
+    assert!(memory("rss") >= 64.0 * 1_048_576.0, "rss {}", memory("rss"));
+    assert!(memory("max_usage_bytes") >= memory("usage_bytes"));
+    assert!(memory("working_set_bytes") <= memory("usage_bytes"));
+    assert!(memory("failures_total") > 0.0, "page faults");
 }
 
 #[test]
-fn shows() {
-    let mut half = ContainerHalf::start(&settings(), &paths(), None).unwrap();
-    let mut page = Page::default();
-    half.collect(Groups::ALL, &mut page);
-    println!("{}", String::from_utf8_lossy(page.text()));
-    page.clear();
-    let begin = std::time::Instant::now();
-    half.collect(Groups::ALL, &mut page);
-    println!("{:?}", begin.elapsed());
+fn births_deaths_and_limits_are_noticed() {
+    if !live::root() {
+        return;
+    }
+    let mut half = Half::start();
+    let group = Cgroup::new("limits");
+    let seen = [("id", group.path())];
+    assert!(half.comes("container_last_seen", &seen), "a birth");
+    let child = group.child("below");
+    assert!(half.comes("container_last_seen", &[("id", child.path())]), "a birth below a new one");
+
+    assert_eq!(half.page().value("container_spec_memory_limit_bytes", &seen), Some(0.0), "no limit");
+    assert_eq!(half.page().value("container_spec_cpu_quota", &seen), None, "no quota");
+    group.limit_memory(100 << 20);
+    let cpu = group.dir("cpu");
+    fs::write(cpu.join("cpu.cfs_quota_us"), "25000")
+        .or_else(|_| fs::write(cpu.join("cpu.max"), "25000 100000"))
+        .unwrap();
+    let limited = until(Duration::from_secs(2), || {
+        let page = half.page();
+        page.value("container_spec_memory_limit_bytes", &seen) == Some(104_857_600.0)
+            && page.value("container_spec_cpu_quota", &seen) == Some(25_000.0)
+            && page.value("container_spec_cpu_period", &seen) == Some(100_000.0)
+            && page.value("container_cpu_cfs_periods_total", &seen).is_some()
+    });
+    assert!(limited, "new limits");
+
+    let path = group.path().to_owned();
+    let usage = [("id", path.as_str()), ("cpu", "total")];
+    drop(child);
+    drop(group);
+    assert!(half.goes("container_last_seen", &[("id", &path)]), "a death");
+    let page = half.page();
+    assert!(page.value("container_cpu_usage_seconds_total", &usage).is_some(), "its counters stay");
+    assert_eq!(page.value("container_memory_usage_bytes", &[("id", &path)]), None, "its gauges do not");
+    assert_eq!(page.value("container_spec_memory_limit_bytes", &[("id", &path)]), None);
+}
+
+#[test]
+fn a_thousand_births_and_deaths_leave_nothing_behind() {
+    if !live::root() {
+        return;
+    }
+    let group = Cgroup::new("churn");
+    let mut half = Half::start_keeping(Duration::ZERO);
+    assert!(half.comes("container_last_seen", &[("id", group.path())]));
+    for number in 0..1_000 {
+        drop(group.child(&format!("c{number}")));
+        if number % 100 == 0 {
+            half.page();
+        }
+    }
+    let last = group.child("last");
+    assert!(half.comes("container_last_seen", &[("id", last.path())]), "no gap after the churn");
+    let path = last.path().to_owned();
+    drop(last);
+    assert!(half.goes("container_last_seen", &[("id", &path)]));
+    let below = format!("{}/", group.path());
+    let left = half
+        .page()
+        .samples
+        .into_iter()
+        .find(|sample| sample.labels.get("id").is_some_and(|id| id.starts_with(&below)));
+    assert_eq!(left, None, "series of the dead");
+    let held =
+        fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    let held: Vec<_> = held.filter(|link| link.to_string_lossy().contains(&below)).collect();
+    assert!(held.is_empty(), "still open: {held:?}");
+}
+
+#[test]
+fn the_machine_and_the_root_are_shown() {
+    let mut half = Half::start();
+    let page = half.page();
+    let meminfo = fs::read_to_string("/proc/meminfo").unwrap();
+    let total: f64 = meminfo.split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert_eq!(page.value("machine_memory_bytes", &[]), Some(total * 1_024.0));
+    let stat = fs::read_to_string("/proc/stat").unwrap();
+    let cores = stat.lines().filter(|line| line.starts_with("cpu")).count() - 1;
+    assert_eq!(page.value("machine_cpu_cores", &[]), Some(cores as f64));
+    let root = [("id", "/")];
+    assert_eq!(page.value("container_spec_memory_limit_bytes", &root), Some(total * 1_024.0));
+    assert!(page.value("container_memory_usage_bytes", &root).unwrap() > 0.0);
+    assert!(page.value("container_cpu_usage_seconds_total", &root).unwrap() > 0.0);
+    assert_eq!(page.value("container_scrape_error", &[]), Some(0.0));
+}
+
+#[test]
+fn groups_that_are_not_asked_for_are_not_written() {
+    let mut half = Half::start();
+    let page = half.page_of(&["spec", "machine"]);
+    for name in page.names() {
+        assert!(
+            name.starts_with("container_spec_")
+                || name.starts_with("machine_")
+                || name == "container_scrape_error",
+            "{name}"
+        );
+    }
+    assert!(page.value("container_spec_memory_limit_bytes", &[("id", "/")]).is_some());
 }

@@ -1,0 +1,95 @@
+//! The container half as a test uses it.
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    reason = "a test fails by panicking, and each test file uses a part"
+)]
+
+use std::{path::PathBuf, time::Duration};
+
+use exporter::{
+    config::{ContainerSettings, CpuSource, Paths},
+    container::{ContainerHalf, Groups, kernel::KernelSide},
+    metric,
+};
+use tests::{page::Page, running::until};
+
+/// A started half with the page that it writes to.
+#[derive(Debug)]
+pub struct Half {
+    half: ContainerHalf,
+    page: metric::Page,
+}
+
+/// The machine's own paths.
+pub fn paths() -> Paths {
+    Paths {
+        procfs: PathBuf::from("/proc"),
+        sysfs: PathBuf::from("/sys"),
+        rootfs: PathBuf::from("/"),
+        udev_data: PathBuf::from("/run/udev/data"),
+    }
+}
+
+/// Defaults, without Docker.
+pub fn settings() -> ContainerSettings {
+    ContainerSettings {
+        max: 4096,
+        keep_dead: Duration::from_secs(60),
+        cpu_source: CpuSource::Auto,
+        docker_socket: None,
+    }
+}
+
+impl Half {
+    /// By files alone.
+    pub fn start() -> Self {
+        Self::with(&settings(), None)
+    }
+
+    /// By files alone, with the dead kept for so long.
+    pub fn start_keeping(dead: Duration) -> Self {
+        Self::with(&ContainerSettings { keep_dead: dead, ..settings() }, None)
+    }
+
+    /// With these settings and this kernel half.
+    pub fn with(settings: &ContainerSettings, kernel: Option<KernelSide>) -> Self {
+        let half = ContainerHalf::start(settings, &paths(), kernel).unwrap();
+        Self { half, page: metric::Page::default() }
+    }
+
+    /// One scrape of all groups.
+    pub fn page(&mut self) -> Page {
+        self.collect(Groups::ALL)
+    }
+
+    /// One scrape of these groups.
+    pub fn page_of(&mut self, groups: &[&str]) -> Page {
+        let groups = groups.iter().map(|name| Groups::named(name).unwrap());
+        self.collect(groups.fold(Groups::NONE, Groups::with))
+    }
+
+    fn collect(&mut self, groups: Groups) -> Page {
+        self.page.clear();
+        self.half.collect(groups, &mut self.page);
+        assert_eq!(self.page.dropped(), 0, "a family was written twice");
+        Page::parse(str::from_utf8(self.page.text()).unwrap())
+    }
+
+    /// Scrapes until the series is there; `false` if it does not come.
+    pub fn comes(&mut self, name: &str, labels: &[(&str, &str)]) -> bool {
+        until(Duration::from_secs(5), || self.page().value(name, labels).is_some())
+    }
+
+    /// Scrapes until the series is gone; `false` if it stays.
+    pub fn goes(&mut self, name: &str, labels: &[(&str, &str)]) -> bool {
+        until(Duration::from_secs(5), || self.page().value(name, labels).is_none())
+    }
+}
+
+/// Fails unless the two differ by less than a share of the second, or by less than a fixed amount.
+#[track_caller]
+pub fn near(value: f64, expected: f64, share: f64, amount: f64) {
+    let difference = (value - expected).abs();
+    assert!(difference <= (expected.abs() * share).max(amount), "{value}, expected {expected}");
+}
