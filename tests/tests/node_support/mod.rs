@@ -20,9 +20,9 @@ pub fn build(paths: &Paths, names: &[&str], flags: &[&str]) -> Vec<Box<dyn Colle
         panic!("{flags:?}: refused");
     };
     let context = Context { paths, flags: &flags };
-    let named =
+    let find =
         |name: &&str| *node::COLLECTORS.iter().find(|known| known.name == *name).expect("is a collector");
-    names.iter().map(|name| (named(name).build)(&context).expect("builds")).collect()
+    names.iter().map(|name| (find(name).build)(&context).expect("builds")).collect()
 }
 
 /// One scrape of them; every one must succeed.

@@ -1,5 +1,7 @@
 //! What `/proc/cpuinfo` says of the CPUs, for those who ask for it.
 
+use std::collections::HashSet;
+
 use procfs::{CpuInfo, FromBufRead};
 use regex::Regex;
 
@@ -60,13 +62,16 @@ impl Info {
         }
         let cpus = CpuInfo::from_buf_read(text).map_err(|_| unreadable())?;
         let field = |cpu, name| cpus.get_field(cpu, name).unwrap_or_default();
+        let mut seen = HashSet::new();
+        let shown: Vec<usize> =
+            (0..cpus.num_cores()).filter(|cpu| seen.insert(field(*cpu, "processor"))).collect();
         let mut samples = page.family(&super::INFO);
-        for cpu in 0..cpus.num_cores() {
+        for &cpu in &shown {
             samples.sample(&Labels::new(INFO.map(|(label, name)| (label, field(cpu, name)))), 1_u64);
         }
         if self.frequency {
             let mut samples = page.family(&super::FREQUENCY);
-            for cpu in 0..cpus.num_cores() {
+            for &cpu in &shown {
                 let labels = [("core", "core id"), ("cpu", "processor"), ("package", "physical id")]
                     .map(|(label, name)| (label, field(cpu, name)));
                 let megahertz: f64 = field(cpu, "cpu MHz").parse().unwrap_or_default();
@@ -87,5 +92,45 @@ impl Info {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Asked, parse};
+
+    fn page(cpuinfo: &str) -> Result<String, Failure> {
+        let file = std::env::temp_dir().join(format!("nodetally-cpuinfo-{}", std::process::id()));
+        std::fs::write(&file, cpuinfo).expect("writes");
+        let mut page = Page::default();
+        let file_read = KeptFile::new(&file, Serves::Records);
+        let result = Info { file: file_read, frequency: true, flags: None, bugs: None }.write(&mut page);
+        std::fs::remove_file(&file).expect("removes");
+        result.map(|()| String::from_utf8(page.text().to_vec()).expect("a page is UTF-8"))
+    }
+
+    #[test]
+    fn no_cpu_comes_twice_and_nonsense_is_a_failure() {
+        let text = page("processor\t: 0\ncpu MHz\t\t: 800.5\n\nprocessor\t: 0\n\n\nprocessor\t: 1\n")
+            .expect("reads");
+        assert_eq!(text.matches("node_cpu_info{").count(), 2, "{text}");
+        assert!(text.contains(r#"node_cpu_frequency_hertz{core="",cpu="0",package=""} 8.005e+08"#), "{text}");
+        for bad in ["", "\n\n", "no sense", ":\n"] {
+            page(bad).expect_err(bad);
+        }
+    }
+
+    #[test]
+    fn the_frequency_goes_with_cpufreq_and_patterns_turn_info_on() {
+        let info = |line: &str| {
+            let Ok(Asked::Run(flags)) = parse(line.split_whitespace().map(str::to_owned)) else {
+                panic!("{line}: refused");
+            };
+            Info::from_flags(&flags, std::path::Path::new("/proc")).expect(line).map(|info| info.frequency)
+        };
+        assert_eq!(info(""), None);
+        assert_eq!(info("--collector.cpu.info"), Some(true));
+        assert_eq!(info("--collector.cpu.info.bugs-include=x --collector.disable-defaults"), Some(false));
     }
 }
