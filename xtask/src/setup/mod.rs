@@ -9,7 +9,7 @@ mod effect;
 mod facts;
 mod plan;
 
-pub use plan::Need;
+pub use plan::{BPF_LINKER, NIGHTLY_COMMIT, Need};
 use plan::{Component, Tool};
 
 /// For `build-ebpf`.
