@@ -2,6 +2,8 @@
 
 /// `tp_btf/sched_switch`.
 pub const PROGRAM_CPU: &str = "sched_switch";
+/// `tp_btf/cgroup_attach_task`.
+pub const PROGRAM_MOVED: &str = "cgroup_attach_task";
 /// `cgroup_skb/ingress`.
 pub const PROGRAM_NET_IN: &str = "net_ingress";
 /// `cgroup_skb/egress`.

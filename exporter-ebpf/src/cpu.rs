@@ -16,8 +16,8 @@ use exporter_common::{CgroupKey, CpuRecord, CurrentTask, NO_SLOT, Running};
 
 use crate::{
     kernel::{
-        CPU_HIERARCHY, OFF_CSS_CGROUP, OFF_CSS_SET_CPUACCT, OFF_CSS_SET_DEFAULT, OFF_TASK_CGROUPS, OFF_TASK_PID,
-        OFF_TASK_RUNTIME, OFF_TASK_STATE, SLOT_COUNT, Struct, cgroup_id, constant,
+        CPU_HIERARCHY, OFF_CSS_CGROUP, OFF_CSS_SET_CPUACCT, OFF_CSS_SET_DEFAULT, OFF_TASK_CGROUPS,
+        OFF_TASK_PID, OFF_TASK_RUNTIME, OFF_TASK_STATE, SLOT_COUNT, Struct, cgroup_id, cgroup_key, constant,
     },
     slots::{self, MAPPED},
 };
@@ -45,6 +45,33 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// Since 5.5. A task that moves itself (`echo $$ > cgroup.procs`) ends its slice for the old cgroup here, or the
+/// new one would miss what it burns before its next switch. Arguments: the new cgroup, its path, the task.
+#[btf_tracepoint(function = "cgroup_attach_task")]
+pub fn cgroup_attach_task(ctx: BtfTracePointContext) -> i32 {
+    let cgroup = Struct(ctx.arg::<*const u8>(0));
+    let task = Struct(ctx.arg::<*const u8>(2));
+    // SAFETY: typed arguments; helpers without arguments.
+    let (key, pid, runtime, cpu, now) = unsafe {
+        let (pid, runtime): (u32, u64) = (task.member(&OFF_TASK_PID), task.member(&OFF_TASK_RUNTIME));
+        (cgroup_key(cgroup), pid, runtime, bpf_get_smp_processor_id(), bpf_ktime_get_ns())
+    };
+    if key.hierarchy != constant(&CPU_HIERARCHY) as u32 {
+        return 0;
+    }
+    let Some(current) = CURRENT.get_ptr_mut(cpu) else { return 0 };
+    // SAFETY: a live map entry that this CPU alone writes; the kernel calls with interrupts off.
+    let current = unsafe { &mut *current };
+    if current.since_ns == 0 || pid == 0 || current.pid != u64::from(pid) {
+        return 0;
+    }
+    add(current, cpu, runtime);
+    current.runtime_ns = runtime;
+    current.since_ns = now;
+    begin(current, slots::find(&key), now);
+    0
+}
+
 /// Ends the running slice: adds it to where it was noted to belong.
 #[inline(always)]
 unsafe fn charge(current: &mut CurrentTask, prev: Struct, preempted: bool, cpu: u32, now: u64) {
@@ -59,20 +86,32 @@ unsafe fn charge(current: &mut CurrentTask, prev: Struct, preempted: bool, cpu: 
         current.idle_ns += now.wrapping_sub(current.since_ns);
         return;
     }
+    let Some(record) = add(current, cpu, runtime) else { return };
+    // The kernel's own rule: a task that still wanted to run was made to go.
+    if preempted || state == 0 {
+        record.forced += 1;
+    } else {
+        record.voluntary += 1;
+    }
+}
+
+/// Adds what the running task's clock grew by, now that it stands at `runtime`, to the slot of its slice.
+#[inline(always)]
+fn add(current: &CurrentTask, cpu: u32, runtime: u64) -> Option<&'static mut CpuRecord> {
     let slot = (current.running & 0xffff) as u32;
     let place = cpu * constant(&SLOT_COUNT) as u32 + slot;
-    let Some(record) = CPU_COUNTERS.get_ptr_mut(place) else { return };
-    // SAFETY: a live map entry that this CPU alone adds to. Volatile keeps it before the new slice's word.
-    unsafe {
-        let record = &mut *record;
-        write_volatile(&mut record.ns, record.ns + runtime.wrapping_sub(current.runtime_ns));
-        // The kernel's own rule: a task that still wanted to run was made to go.
-        if preempted || state == 0 {
-            record.forced += 1;
-        } else {
-            record.voluntary += 1;
-        }
-    }
+    // SAFETY: a live map entry that this CPU alone adds to.
+    let record = unsafe { &mut *CPU_COUNTERS.get_ptr_mut(place)? };
+    // SAFETY: a reference is valid to write. Volatile keeps it before the next slice's word.
+    unsafe { write_volatile(&mut record.ns, record.ns + runtime.wrapping_sub(current.runtime_ns)) };
+    Some(record)
+}
+
+/// Says in one store whose slice runs from `now` on.
+#[inline(always)]
+fn begin(current: &mut CurrentTask, slot: u32, now: u64) {
+    // SAFETY: a reference is valid to write.
+    unsafe { write_volatile(&mut current.running, Running::pack(slot, now)) };
 }
 
 /// Begins a slice: notes whose it is and where the task's clock stands.
@@ -90,8 +129,7 @@ unsafe fn admit(current: &mut CurrentTask, next: Struct, now: u64) {
     }
     current.pid = u64::from(pid);
     current.since_ns = now;
-    // SAFETY: a reference is valid to write.
-    unsafe { write_volatile(&mut current.running, Running::pack(slot, now)) };
+    begin(current, slot, now);
 }
 
 /// The key of the cgroup that `task`'s CPU time goes to: on v2 its one cgroup, else that of cpuacct.

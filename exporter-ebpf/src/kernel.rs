@@ -5,6 +5,8 @@
 
 use core::ptr::read_volatile;
 
+use exporter_common::CgroupKey;
+
 macro_rules! load_time {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
         $($(#[$doc])* #[unsafe(no_mangle)] pub static $name: u64 = 0;)*
@@ -70,4 +72,17 @@ impl Struct {
 pub unsafe fn cgroup_id(cgroup: Struct) -> u64 {
     // SAFETY: the caller's promise.
     unsafe { cgroup.follow(&OFF_CGROUP_KN).member(&OFF_KN_ID) }
+}
+
+/// The key of `cgroup`, a `struct cgroup`.
+///
+/// # Safety
+/// As [`Struct::member`].
+#[inline(always)]
+pub unsafe fn cgroup_key(cgroup: Struct) -> CgroupKey {
+    // SAFETY: the caller's promise; the root is a cgroup_root.
+    unsafe {
+        let hierarchy: u32 = cgroup.follow(&OFF_CGROUP_ROOT).member(&OFF_ROOT_HIERARCHY);
+        CgroupKey::new(cgroup_id(cgroup), hierarchy)
+    }
 }

@@ -11,9 +11,7 @@ use aya_ebpf::{
 use exporter_common::{BORN, CgroupKey, DIED, LifeEvent, LifeState, NO_SLOT, PATH_BYTES, RING_BYTES};
 
 use crate::{
-    kernel::{
-        CPU_HIERARCHY, OFF_CGROUP_LEVEL, OFF_CGROUP_ROOT, OFF_ROOT_HIERARCHY, Struct, cgroup_id, constant,
-    },
+    kernel::{CPU_HIERARCHY, OFF_CGROUP_LEVEL, Struct, cgroup_key, constant},
     slots::{self, MAPPED, NoSlot},
 };
 
@@ -66,15 +64,14 @@ pub fn cgroup_rmdir(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn subject(ctx: &BtfTracePointContext) -> Option<(Struct, CgroupKey, &'static mut LifeState)> {
     let cgroup = Struct(ctx.arg::<*const u8>(0));
-    // SAFETY: the argument is a struct cgroup, its root a cgroup_root.
-    let (id, hierarchy): (u64, u32) =
-        unsafe { (cgroup_id(cgroup), cgroup.follow(&OFF_CGROUP_ROOT).member(&OFF_ROOT_HIERARCHY)) };
-    if hierarchy != 0 && hierarchy != constant(&CPU_HIERARCHY) as u32 {
+    // SAFETY: the argument is a struct cgroup.
+    let key = unsafe { cgroup_key(cgroup) };
+    if key.hierarchy != 0 && key.hierarchy != constant(&CPU_HIERARCHY) as u32 {
         return None;
     }
     // SAFETY: a live map entry, written under the cgroup lock only.
     let state = unsafe { &mut *LIFE_STATE.get_ptr_mut(0)? };
-    Some((cgroup, CgroupKey::new(id, hierarchy), state))
+    Some((cgroup, key, state))
 }
 
 /// Completes `event` and puts it into the ring, or counts it as lost.

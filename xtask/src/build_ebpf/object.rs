@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use object::{Object, ObjectSection, ObjectSymbol, RelocationTarget, build::elf::{Builder, SectionData}};
+use object::{
+    Object, ObjectSection, ObjectSymbol, RelocationTarget,
+    build::elf::{Builder, SectionData},
+};
 
 use crate::Outcome;
 

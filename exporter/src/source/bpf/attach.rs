@@ -77,7 +77,7 @@ pub struct Attached {
 /// The programs in the object that make up `program`.
 const fn parts(program: Program) -> &'static [&'static str] {
     match program {
-        Program::Cpu => &[names::PROGRAM_CPU],
+        Program::Cpu => &[names::PROGRAM_CPU, names::PROGRAM_MOVED],
         Program::Net => &[names::PROGRAM_NET_IN, names::PROGRAM_NET_OUT],
         Program::Life => &[names::PROGRAM_BORN, names::PROGRAM_DIED],
     }

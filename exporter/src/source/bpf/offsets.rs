@@ -20,17 +20,18 @@ pub struct Offsets {
 /// A member: the constant's name, the struct, the path in it, bytes the program loads there.
 type Wanted = (&'static str, &'static str, &'static str, u32);
 
-const SHARED: [Wanted; 2] = [(offset::CGROUP_KN, "cgroup", "kn", 8), (offset::KN_ID, "kernfs_node", "id", 8)];
+const SHARED: [Wanted; 4] = [
+    (offset::CGROUP_KN, "cgroup", "kn", 8),
+    (offset::KN_ID, "kernfs_node", "id", 8),
+    (offset::CGROUP_ROOT, "cgroup", "root", 8),
+    (offset::ROOT_HIERARCHY, "cgroup_root", "hierarchy_id", 4),
+];
 const TASK: [Wanted; 3] = [
     (offset::TASK_PID, "task_struct", "pid", 4),
     (offset::TASK_RUNTIME, "task_struct", "se.sum_exec_runtime", 8),
     (offset::TASK_CGROUPS, "task_struct", "cgroups", 8),
 ];
-const LIFE: [Wanted; 3] = [
-    (offset::CGROUP_LEVEL, "cgroup", "level", 4),
-    (offset::CGROUP_ROOT, "cgroup", "root", 8),
-    (offset::ROOT_HIERARCHY, "cgroup_root", "hierarchy_id", 4),
-];
+const LIFE: [Wanted; 1] = [(offset::CGROUP_LEVEL, "cgroup", "level", 4)];
 
 impl Offsets {
     /// Looks up all that the programs need; `hierarchy` 0 is cgroup v2.
