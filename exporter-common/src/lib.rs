@@ -96,10 +96,12 @@ pub struct CurrentTask {
     pub pid: u64,
     /// Nanoseconds in the idle task, finished slices only, by `CLOCK_MONOTONIC`.
     pub idle_ns: u64,
-    /// Slices not counted because their start was not seen: the first one of each CPU.
+    /// Slices not counted because they began before the program: the first one of each CPU.
     pub dropped: u64,
+    /// Slices whose start the kernel did not tell of: counted by the scheduler's own note of it.
+    pub unseen: u64,
     /// Fills the cache line.
-    pub pad: [u64; 2],
+    pub pad: u64,
 }
 
 /// A running slice in one word: the slot it is charged to and when it began.

@@ -45,6 +45,8 @@ pub mod offset {
     pub const TASK_STATE: &str = "OFF_TASK_STATE";
     /// `task_struct.se.sum_exec_runtime`
     pub const TASK_RUNTIME: &str = "OFF_TASK_RUNTIME";
+    /// `task_struct.se.prev_sum_exec_runtime`
+    pub const TASK_SLICE_START: &str = "OFF_TASK_SLICE_START";
     /// `task_struct.cgroups`
     pub const TASK_CGROUPS: &str = "OFF_TASK_CGROUPS";
     /// `css_set.dfl_cgrp`

@@ -17,7 +17,8 @@ use exporter_common::{CgroupKey, CpuRecord, CurrentTask, NO_SLOT, Running};
 use crate::{
     kernel::{
         CPU_HIERARCHY, OFF_CSS_CGROUP, OFF_CSS_SET_CPUACCT, OFF_CSS_SET_DEFAULT, OFF_TASK_CGROUPS,
-        OFF_TASK_PID, OFF_TASK_RUNTIME, OFF_TASK_STATE, SLOT_COUNT, Struct, cgroup_id, cgroup_key, constant,
+        OFF_TASK_PID, OFF_TASK_RUNTIME, OFF_TASK_SLICE_START, OFF_TASK_STATE, SLOT_COUNT, Struct, cgroup_id,
+        cgroup_key, constant,
     },
     slots::{self, MAPPED},
 };
@@ -65,7 +66,7 @@ pub fn cgroup_attach_task(ctx: BtfTracePointContext) -> i32 {
     if current.since_ns == 0 || pid == 0 || current.pid != u64::from(pid) {
         return 0;
     }
-    add(current, cpu, runtime);
+    add(cpu, running_slot(current), runtime.wrapping_sub(current.runtime_ns));
     current.runtime_ns = runtime;
     current.since_ns = now;
     begin(current, slots::find(&key), now);
@@ -78,15 +79,26 @@ unsafe fn charge(current: &mut CurrentTask, prev: Struct, preempted: bool, cpu: 
     // SAFETY: `prev` is a task_struct.
     let (pid, state, runtime): (u32, u32, u64) =
         unsafe { (prev.member(&OFF_TASK_PID), prev.member(&OFF_TASK_STATE), prev.member(&OFF_TASK_RUNTIME)) };
-    if current.since_ns == 0 || current.pid != u64::from(pid) {
+    if current.since_ns == 0 {
         current.dropped += 1;
         return;
     }
+    let wall = now.wrapping_sub(current.since_ns);
+    let (slot, ns) = if current.pid == u64::from(pid) {
+        (running_slot(current), runtime.wrapping_sub(current.runtime_ns))
+    } else {
+        // A switch nobody told us of. The scheduler noted the clock at the slice's start; not for every class.
+        current.unseen += 1;
+        // SAFETY: `prev` is a task_struct.
+        let start: u64 = unsafe { prev.member(&OFF_TASK_SLICE_START) };
+        // SAFETY: as above.
+        (slots::find(&unsafe { key_of(prev) }), runtime.wrapping_sub(start).min(wall))
+    };
     if pid == 0 {
-        current.idle_ns += now.wrapping_sub(current.since_ns);
+        current.idle_ns += if current.pid == 0 { wall } else { 0 };
         return;
     }
-    let Some(record) = add(current, cpu, runtime) else { return };
+    let Some(record) = add(cpu, slot, ns) else { return };
     // The kernel's own rule: a task that still wanted to run was made to go.
     if preempted || state == 0 {
         record.forced += 1;
@@ -95,15 +107,19 @@ unsafe fn charge(current: &mut CurrentTask, prev: Struct, preempted: bool, cpu: 
     }
 }
 
-/// Adds what the running task's clock grew by, now that it stands at `runtime`, to the slot of its slice.
 #[inline(always)]
-fn add(current: &CurrentTask, cpu: u32, runtime: u64) -> Option<&'static mut CpuRecord> {
-    let slot = (current.running & 0xffff) as u32;
+fn running_slot(current: &CurrentTask) -> u32 {
+    (current.running & 0xffff) as u32
+}
+
+/// Adds CPU time to `slot` and gives its record.
+#[inline(always)]
+fn add(cpu: u32, slot: u32, ns: u64) -> Option<&'static mut CpuRecord> {
     let place = cpu * constant(&SLOT_COUNT) as u32 + slot;
     // SAFETY: a live map entry that this CPU alone adds to.
     let record = unsafe { &mut *CPU_COUNTERS.get_ptr_mut(place)? };
     // SAFETY: a reference is valid to write. Volatile keeps it before the next slice's word.
-    unsafe { write_volatile(&mut record.ns, record.ns + runtime.wrapping_sub(current.runtime_ns)) };
+    unsafe { write_volatile(&mut record.ns, record.ns + ns) };
     Some(record)
 }
 

@@ -55,8 +55,10 @@ pub struct SlotUsage {
     pub times_full: u64,
     /// Births and deaths that found the ring buffer full: after one, the tree must be walked.
     pub events_lost: u64,
-    /// Slices not counted because their start was not seen, one a CPU.
+    /// Slices not counted because they began before the program, one a CPU.
     pub slices_dropped: u64,
+    /// Slices whose start the kernel did not tell of: counted, but by the scheduler's own note of it.
+    pub slices_unseen: u64,
     /// CPU time charged to no known cgroup.
     pub unknown_cpu: CpuTotals,
     /// Traffic charged to no known cgroup.
@@ -139,10 +141,11 @@ impl Counters {
     /// How the slots stand. Also notices CPUs that came online: to be called once per scrape.
     pub fn usage(&self) -> SlotUsage {
         let mut seen = self.cpus.load(Ordering::Relaxed);
-        let mut dropped = 0;
+        let (mut dropped, mut unseen) = (0, 0);
         for cpu in 0..self.current.len() {
             let current = self.current.load(cpu);
             dropped += current.dropped;
+            unseen += current.unseen;
             if current.since_ns != 0 {
                 seen = seen.max(cpu + 1);
             }
@@ -157,6 +160,7 @@ impl Counters {
             times_full: slots.times_full().saturating_add(life.full).saturating_add(life.failed),
             events_lost: life.lost,
             slices_dropped: dropped,
+            slices_unseen: unseen,
             unknown_cpu: self.cpu(Slot::UNKNOWN),
             unknown_net: self.net(Slot::UNKNOWN),
         }

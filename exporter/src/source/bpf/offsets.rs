@@ -26,9 +26,10 @@ const SHARED: [Wanted; 4] = [
     (offset::CGROUP_ROOT, "cgroup", "root", 8),
     (offset::ROOT_HIERARCHY, "cgroup_root", "hierarchy_id", 4),
 ];
-const TASK: [Wanted; 3] = [
+const TASK: [Wanted; 4] = [
     (offset::TASK_PID, "task_struct", "pid", 4),
     (offset::TASK_RUNTIME, "task_struct", "se.sum_exec_runtime", 8),
+    (offset::TASK_SLICE_START, "task_struct", "se.prev_sum_exec_runtime", 8),
     (offset::TASK_CGROUPS, "task_struct", "cgroups", 8),
 ];
 const LIFE: [Wanted; 1] = [(offset::CGROUP_LEVEL, "cgroup", "level", 4)];
