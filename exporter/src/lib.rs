@@ -6,6 +6,7 @@
 pub mod collector;
 pub mod config;
 pub mod container;
+pub mod ebpf;
 pub mod log;
 pub mod metric;
 pub mod node;

@@ -8,13 +8,15 @@ use std::{
 
 use exporter::{
     config::{Asked, Settings, parse},
-    log,
+    container::ContainerHalf,
+    ebpf, log,
     own::{self, Own},
     scrape::{Collectors, NodeHalf, Scraper},
-    source::host,
+    source::{cgroup::Layout, host, privilege},
     web::{self, HttpMetrics},
 };
 use prometheus::Registry;
+use rustix::thread::CapabilitySet;
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -48,14 +50,32 @@ fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
         tracing::warn!("{restriction}");
     }
 
+    let layout = Layout::find(&settings.paths).ok();
+    let kernel = ebpf::load(settings, layout.as_ref())?;
+    drop_privileges();
+
     let registry = Registry::new();
     let http = HttpMetrics::new(&registry)?;
-    own::standing(&registry, &host, &[])?;
+    own::standing(&registry, &host, &kernel.status)?;
     let own = Own::new(registry, http.gathering_faults(), settings.web.exporter_metrics)?;
-    let collectors = Collectors { node: node.start()?, own };
+    let container = settings.container.as_ref().and_then(|container| {
+        ContainerHalf::start(container, &settings.paths, None)
+            .inspect_err(|error| tracing::error!(%error, "no container_*"))
+            .ok()
+    });
+    let collectors = Collectors { node: node.start()?, container, own };
     let scraper = Scraper::start(collectors, settings.scrape.share)?;
     web::serve(listeners, &settings.web, Arc::new(scraper), http, asked_to_stop())?;
     Ok(())
+}
+
+/// Keeps what reading needs: files of other users, and the names of other namespaces' interfaces.
+fn drop_privileges() {
+    let keep = CapabilitySet::DAC_READ_SEARCH | CapabilitySet::NET_ADMIN;
+    match privilege::keep_only(keep) {
+        Ok(left) => tracing::debug!(?left, "capabilities"),
+        Err(error) => tracing::warn!(%error, "capset: every capability is kept"),
+    }
 }
 
 /// Waits for SIGTERM or SIGINT.

@@ -75,6 +75,12 @@ impl Groups {
         Self(self.0 & !others.0)
     }
 
+    /// The groups that are in both sets.
+    #[must_use]
+    pub const fn both(self, others: Self) -> Self {
+        Self(self.0 & others.0)
+    }
+
     /// Whether a group is in the set.
     pub const fn has(self, group: Group) -> bool {
         self.0 & (1 << group as u32) != 0

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use self::buffers::Buffers;
 pub use self::{node_half::NodeHalf, selection::Selection};
 use crate::{
+    container::{ContainerHalf, Groups},
     metric::Page,
     own::{Own, Stages},
     web::{ScrapeError, Scrapes},
@@ -33,6 +34,8 @@ const RESERVE: Duration = Duration::from_millis(20);
 pub struct Collectors {
     /// `node_*`.
     pub node: NodeHalf,
+    /// `container_*` and `machine_*`.
+    pub container: Option<ContainerHalf>,
     /// What the exporter says of itself.
     pub own: Own,
 }
@@ -42,7 +45,6 @@ pub struct Collectors {
 pub struct Scraper {
     jobs: SyncSender<Job>,
     enabled: Selection,
-    groups: Vec<&'static str>,
 }
 
 #[derive(Debug)]
@@ -59,7 +61,8 @@ impl Scraper {
     /// What the kernel says to a new thread.
     pub fn start(collectors: Collectors, share: Duration) -> std::io::Result<Self> {
         let (jobs, todo) = sync_channel(WAITING);
-        let enabled = Selection { node: collectors.node.enabled(), container: 0 };
+        let container = if collectors.container.is_some() { Groups::ALL } else { Groups::NONE };
+        let enabled = Selection { node: collectors.node.enabled(), container };
         let thread = ScrapeThread {
             collectors,
             share,
@@ -68,7 +71,7 @@ impl Scraper {
             last: None,
         };
         std::thread::Builder::new().name("scrape".into()).spawn(move || thread.run(&todo))?;
-        Ok(Self { jobs, enabled, groups: Vec::new() })
+        Ok(Self { jobs, enabled })
     }
 }
 
@@ -76,7 +79,7 @@ impl Scrapes for Scraper {
     type Selection = Selection;
 
     fn select(&self, collect: &[String], exclude: &[String]) -> Result<Selection, String> {
-        Selection::new(self.enabled, &self.groups, collect, exclude)
+        Selection::new(self.enabled, collect, exclude)
     }
 
     async fn scrape(&self, selection: Selection, deadline: Instant) -> Result<Bytes, ScrapeError> {
@@ -136,7 +139,7 @@ impl ScrapeThread {
         let deadline = deadline.checked_sub(RESERVE).unwrap_or(deadline);
         self.last = None;
         let mut buffer = self.buffers.take();
-        let Collectors { node, own } = &mut self.collectors;
+        let Collectors { node, container, own } = &mut self.collectors;
         self.page.swap_text(&mut buffer);
         let page = &mut self.page;
 
@@ -144,6 +147,9 @@ impl ScrapeThread {
         node.ask(selection.node);
         node.run_quick(selection.node, page);
         let quick = watch.lap();
+        if let Some(container) = container.as_mut().filter(|_| !selection.container.is_empty()) {
+            container.collect(selection.container, page);
+        }
         let in_containers = watch.lap();
         node.take_slow(selection.node, deadline, page);
         let stages = Stages { node: quick, container: in_containers, wait: watch.lap() };
