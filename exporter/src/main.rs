@@ -12,7 +12,7 @@ use exporter::{
     ebpf, log,
     own::{self, Own},
     scrape::{Collectors, NodeHalf, Scraper},
-    source::{cgroup::Layout, host, privilege},
+    source::{cgroup::Layout, host, memory, privilege},
     web::{self, HttpMetrics},
 };
 use prometheus::Registry;
@@ -52,6 +52,7 @@ fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
 
     let layout = Layout::find(&settings.paths).ok();
     let kernel = ebpf::load(settings, layout.as_ref())?;
+    memory::give_back();
     drop_privileges();
 
     let registry = Registry::new();

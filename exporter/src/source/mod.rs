@@ -7,6 +7,7 @@ pub mod cpu;
 pub mod disk;
 pub mod file;
 pub mod host;
+pub mod memory;
 pub mod mount;
 pub mod netdev;
 pub mod netlink;
