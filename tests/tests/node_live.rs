@@ -5,9 +5,12 @@ use std::{
     collections::BTreeMap,
     ffi::OsStr,
     os::unix::ffi::OsStrExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -103,6 +106,13 @@ fn differences(before: &Page, ours: &Page, after: &Page) -> Vec<String> {
     differences
 }
 
+/// The tests run one after the other: what one mounts, all exporters see.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn compare(flags: &[&str], at_least: usize) {
     let Some(reference) = program("prometheus-node-exporter") else { return };
     let mut all = vec!["--collector.disable-defaults".to_owned()];
@@ -137,11 +147,13 @@ fn compare(flags: &[&str], at_least: usize) {
 
 #[test]
 fn the_defaults_are_the_reference_s() {
+    let _alone = alone();
     compare(&[], 140);
 }
 
 #[test]
 fn every_flag_that_adds_does_as_the_reference() {
+    let _alone = alone();
     compare(
         &[
             "--collector.stat.softirq",
@@ -159,16 +171,19 @@ fn every_flag_that_adds_does_as_the_reference() {
 
 #[test]
 fn details_are_the_reference_s() {
+    let _alone = alone();
     compare(&["--collector.netdev.enable-detailed-metrics", "--no-collector.cpu.guest"], 140);
 }
 
 #[test]
 fn the_file_s_counters_are_the_reference_s() {
+    let _alone = alone();
     compare(&["--no-collector.netdev.netlink", "--collector.netdev.label-ifalias"], 140);
 }
 
 #[test]
 fn the_file_s_counters_in_detail_are_the_reference_s() {
+    let _alone = alone();
     compare(
         &[
             "--no-collector.netdev.netlink",
@@ -196,19 +211,19 @@ impl Odd {
         let folder = TempDir::new("odd");
         let link = format!("odd{}x{}", NEXT.fetch_add(1, Ordering::Relaxed), std::process::id());
         let mut odd = Self { mounted: Vec::new(), link, folder };
-        let names: [&[u8]; 7] = [
-            b"with blank",
-            b"tab\there",
-            b"quote\"d",
-            "grün".as_bytes(),
-            b"bad\xff\xfe",
-            b"stacked",
-            b"stacked",
-        ];
+        // (A name that is not UTF-8 ends the reference 1.11.1 with a panic, so that one is left to the unit tests.)
+        let names: [&[u8]; 6] =
+            [b"with blank", b"tab\there", b"quote\"d", "grün".as_bytes(), b"stacked", b"stacked"];
         for name in names {
             odd.mount(name, MountFlags::empty());
         }
         odd.mount(b"locked", MountFlags::RDONLY);
+        // The first process may live among other mounts than these; without it the exporters look at their own.
+        let procfs = odd.folder.path().join("proc");
+        std::fs::create_dir(&procfs).unwrap();
+        for name in ["self", "stat", "diskstats", "loadavg", "meminfo"] {
+            std::os::unix::fs::symlink(Path::new("/proc").join(name), procfs.join(name)).unwrap();
+        }
         Self::ip(&["link", "add", &odd.link, "type", "bridge"]);
         Self::ip(&["link", "set", &odd.link, "alias", "the \"way\" out\\"]);
         Self::ip(&["addr", "add", "10.213.7.1/20", "dev", &odd.link]);
@@ -221,6 +236,10 @@ impl Odd {
         std::fs::create_dir_all(&path).unwrap();
         rustix::mount::mount("nodetally-odd", &path, "tmpfs", flags, c"size=64k").unwrap();
         self.mounted.push(path);
+    }
+
+    fn procfs(&self) -> String {
+        format!("--path.procfs={}/proc", self.folder.path().display())
     }
 
     fn ip(arguments: &[&str]) {
@@ -238,27 +257,28 @@ impl Drop for Odd {
 }
 
 fn odd() -> Option<Odd> {
-    let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
-    let same = namespace("1").is_some() && namespace("1") == namespace("self");
-    (live::root() && live::need("the first process's mount namespace", same)).then(Odd::new)
+    live::root().then(Odd::new)
 }
 
 #[test]
 fn odd_mounts_and_aliases_are_the_reference_s() {
+    let _alone = alone();
     let Some(odd) = odd() else { return };
-    let flags = ["--collector.netdev.address-info", "--collector.netdev.label-ifalias"];
-    compare(&flags, 140 + 9 * 8);
-    compare(&[flags[0], "--collector.netdev.device-exclude=^lo$"], 140 + 9 * 8);
+    let procfs = odd.procfs();
+    let flags = ["--collector.netdev.address-info", "--collector.netdev.label-ifalias", &procfs];
+    compare(&flags, 140 + 6 * 9);
+    compare(&[flags[0], "--collector.netdev.device-exclude=^lo$", &procfs], 140 + 6 * 9);
     drop(odd);
 }
 
 /// Where the reference asks for a path that is not there, since it undoes two of the kernel's four escapes.
 #[test]
 fn a_mount_point_may_hold_a_backslash_or_a_line_break() {
+    let _alone = alone();
     let Some(mut odd) = odd() else { return };
     odd.mount(b"back\\slash", MountFlags::RDONLY);
     odd.mount(b"line\nbreak", MountFlags::empty());
-    let exporter = Exporter::start(&["--ebpf=off", "--no-container"]);
+    let exporter = Exporter::start(&["--ebpf=off", "--no-container", &odd.procfs()]);
     let page = exporter.page();
     let folder = odd.folder.path().display();
     for (name, readonly) in [(r"back\134slash", 1.0), (r"line\012break", 0.0)] {
@@ -267,4 +287,15 @@ fn a_mount_point_may_hold_a_backslash_or_a_line_break() {
         assert_eq!(page.value("node_filesystem_size_bytes", &labels), Some(65536.0), "{name}");
         assert_eq!(page.value("node_filesystem_readonly", &labels), Some(readonly), "{name}");
     }
+}
+
+/// A root that holds none of the mounts: each is an error, by the reference's words.
+#[test]
+fn mounts_that_cannot_be_asked_are_the_reference_s() {
+    let _alone = alone();
+    let root = TempDir::new("rootless");
+    root.write("run", "no folder");
+    std::os::unix::fs::symlink("mnt", root.path().join("mnt")).unwrap();
+    let rootfs = format!("--path.rootfs={}", root.path().display());
+    compare(&[&rootfs, "--collector.filesystem.fs-types-exclude=^autofs$"], 140);
 }

@@ -186,6 +186,7 @@ impl Netdev {
     fn write_addresses(&mut self, page: &mut Page) -> Result<(), Failure> {
         let Some(known) = &mut self.addresses else { return Ok(()) };
         let mut found = addresses().map_err(|error| Failure::Broken(format!("getifaddrs: {error}")))?;
+        found.retain(|address| self.filter.keeps(&String::from_utf8_lossy(&address.device)));
         found.sort_unstable();
         found.dedup();
         if !known.iter().map(|(address, _)| address).eq(&found) {
