@@ -34,7 +34,10 @@ impl Docker {
         output(Command::new("ip").args(["link", "add", &bridge, "type", "bridge"]));
         let at = dir.path();
         let folder = |name: &str| at.join(name).display().to_string();
-        let mut command = Command::new("dockerd");
+        // In a mount namespace of its own: what it mounts goes with it, and / is shared within, as systemd has it
+        // everywhere and `-v /:/host:rslave` wants.
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "shared", "dockerd"]);
         output(Command::new("ip").args(["addr", "add", &format!("10.213.{number}.1/24"), "dev", &bridge]));
         output(Command::new("ip").args(["link", "set", &bridge, "up"]));
         command.args(["--data-root", &folder("root"), "--exec-root", &folder("exec")]);
@@ -121,17 +124,5 @@ impl Drop for Docker {
             // Only when no other engine uses it: a folder with children is not removed.
             let _ = fs::remove_dir(hierarchy.mount.join("docker"));
         }
-        unmount_below(self.dir.path());
-    }
-}
-
-/// What the daemon left mounted under its folders, deepest first.
-fn unmount_below(dir: &Path) {
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let targets = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-    let mut ours: Vec<&str> = targets.filter(|target| Path::new(target).starts_with(dir)).collect();
-    ours.reverse();
-    for target in ours {
-        let _ = Command::new("umount").args(["-l", target]).output();
     }
 }
