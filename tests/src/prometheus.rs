@@ -84,12 +84,26 @@ impl Prometheus {
 
     /// An instant query at a time since the epoch. Panics on an error of the query.
     pub fn query_at(&self, promql: &str, at: Duration) -> Vec<Series> {
+        let answer = self.ask(promql, at);
+        let rows = answer["data"]["result"].as_array().unwrap();
+        rows.iter().map(|row| Series { labels: row["metric"].clone(), value: value_of(row) }).collect()
+    }
+
+    fn ask(&self, promql: &str, at: Duration) -> serde_json::Value {
         let target = format!("/api/v1/query?query={}&time={:.3}", encode(promql), at.as_secs_f64());
         let response = http::get(self.address, &target).unwrap();
         let answer: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
         assert_eq!(answer["status"], "success", "{promql}: {answer}");
-        let rows = answer["data"]["result"].as_array().unwrap();
-        rows.iter().map(|row| Series { labels: row["metric"].clone(), value: value_of(row) }).collect()
+        answer
+    }
+
+    /// When the first and the last sample of a selector with a range (`up[1m]`) were taken, seconds since the epoch.
+    pub fn span_at(&self, range: &str, at: Duration) -> (f64, f64) {
+        let answer = self.ask(range, at);
+        let times = answer["data"]["result"][0]["values"].as_array();
+        let times = times.unwrap_or_else(|| panic!("{range}: no samples: {answer}"));
+        let time = |pair: &serde_json::Value| pair[0].as_f64().unwrap();
+        (time(times.first().unwrap()), time(times.last().unwrap()))
     }
 
     /// The one value a query gives now; panics with the query when there is none or there are several.

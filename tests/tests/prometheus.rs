@@ -4,7 +4,9 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tests::docker::Docker;
 use tests::exporter::Exporter;
@@ -93,28 +95,76 @@ fn near(what: &str, got: f64, want: f64) {
     assert!((got - want).abs() <= want.abs() * 0.05, "{what}: {got}, but the load did {want}");
 }
 
+/// The kernel's own counts, read ten times a second, so that they are known for any moment that Prometheus looks at.
+struct Truth {
+    rows: Arc<Mutex<Vec<(f64, Counts)>>>,
+    stop: Arc<AtomicBool>,
+}
+
+/// Ticks idle, ticks in all, CPU seconds of the burning container, bytes received on the bridge.
+type Counts = [f64; 4];
+
+impl Truth {
+    fn record(scene: &Scene) -> Self {
+        let rows = Arc::new(Mutex::new(Vec::new()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (burn, bridge) = (scene.burn.clone(), scene.docker.bridge().to_owned());
+        let (into, ended) = (Arc::clone(&rows), Arc::clone(&stop));
+        std::thread::spawn(move || {
+            while !ended.load(Ordering::Relaxed) {
+                let (idle, all) = proc_stat();
+                let row = (now().as_secs_f64(), [idle, all, Scene::cpu(&burn), device_bytes(&bridge, "rx")]);
+                into.lock().unwrap().push(row);
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        Self { rows, stop }
+    }
+
+    /// The counts at a moment, straight between the two readings around it.
+    fn at(&self, time: f64) -> Counts {
+        let rows = self.rows.lock().unwrap();
+        let after = rows.partition_point(|row| row.0 < time);
+        let ((t0, old), (t1, new)) = (rows[after - 1], rows[after]);
+        let share = (time - t0) / (t1 - t0);
+        std::array::from_fn(|i| old[i] + (new[i] - old[i]) * share)
+    }
+
+    /// How much each count grew a second in the span that `range` has samples of.
+    fn rates(&self, prometheus: &Prometheus, range: &str, at: Duration) -> Counts {
+        let (first, last) = prometheus.span_at(range, at);
+        let (old, new) = (self.at(first), self.at(last));
+        std::array::from_fn(|i| (new[i] - old[i]) / (last - first))
+    }
+}
+
+impl Drop for Truth {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn queries_answer_what_the_load_did() {
     let Some(scene) = Scene::start() else { return };
     let exporter = scene.exporter(http::free_address(), &[]);
+    let truth = Truth::record(&scene);
     let Some(prometheus) = Prometheus::start(exporter.address, INTERVAL) else { return };
     let bridge = scene.docker.bridge();
-    std::thread::sleep(Duration::from_secs(2));
+    std::thread::sleep(Duration::from_secs(62));
+    let end = now();
+    std::thread::sleep(Duration::from_millis(300));
+    let [idle, all, burnt, on_bridge] = truth.rates(&prometheus, "up[1m]", end);
 
-    let (idle, all) = proc_stat();
-    let burnt = Scene::cpu(&scene.burn);
-    let on_bridge = device_bytes(bridge, "rx");
-    let begun = Instant::now();
-    std::thread::sleep(Duration::from_secs(60));
-    let (idle_after, all_after) = proc_stat();
-    let burnt = (Scene::cpu(&scene.burn) - burnt) / begun.elapsed().as_secs_f64();
-    let on_bridge = (device_bytes(bridge, "rx") - on_bridge) / begun.elapsed().as_secs_f64();
-
-    let one = |query: &str| prometheus.value(query);
+    let one = |query: &str| {
+        let answer = prometheus.query_at(query, end);
+        assert_eq!(answer.len(), 1, "{query}: {answer:?}");
+        answer[0].value
+    };
     near(
         "node CPU use in %",
         one("100 - avg(rate(node_cpu_seconds_total{mode=\"idle\"}[1m])) * 100"),
-        100.0 - (idle_after - idle) / (all_after - all) * 100.0,
+        100.0 - idle / all * 100.0,
     );
     near(
         "CPU of the burning container",
@@ -196,16 +246,11 @@ fn restarts_under_load_make_no_false_increase() {
     let Some(scene) = Scene::start() else { return };
     let address = http::free_address();
     let mut exporter = scene.exporter(address, &[]);
+    let truth = Truth::record(&scene);
     let Some(prometheus) = Prometheus::start(address, INTERVAL) else { return };
     std::thread::sleep(Duration::from_secs(3));
 
-    let bridge = scene.docker.bridge();
-    let kernel = || {
-        let (idle, _) = proc_stat();
-        let device = device_bytes(bridge, "rx");
-        [Scene::cpu(&scene.burn), idle / 100.0, device]
-    };
-    let (begun, before) = (now(), kernel());
+    let begun = now();
     for (flags, signal) in RESTARTS {
         std::thread::sleep(Duration::from_secs(6));
         exporter.process.signal(signal);
@@ -214,21 +259,27 @@ fn restarts_under_load_make_no_false_increase() {
         exporter = scene.exporter(address, flags);
     }
     std::thread::sleep(Duration::from_secs(6));
-    let (ended, after) = (now(), kernel());
+    let ended = now();
+    std::thread::sleep(Duration::from_millis(300));
 
-    let span = (ended - begun).as_millis();
-    let counters = [
-        ("container_cpu_usage_seconds_total{name=\"burn\"}", "CPU seconds of a container"),
-        ("node_cpu_seconds_total{mode=\"idle\"}", "idle seconds of the node"),
-        ("container_network_transmit_bytes_total{name=\"send\"}", "bytes sent by a container"),
-    ];
-    for ((counter, what), (before, after)) in counters.into_iter().zip(before.into_iter().zip(after)) {
+    let span = ended.saturating_sub(begun);
+    let range = format!("{}ms", span.as_millis());
+    let [idle, _, burnt, sent] = truth.rates(&prometheus, &format!("up[{range}]"), ended);
+    for (counter, what, rate) in [
+        ("container_cpu_usage_seconds_total{name=\"burn\"}", "CPU seconds of a container", burnt),
+        ("node_cpu_seconds_total{mode=\"idle\"}", "idle seconds of the node", idle / 100.0),
+        ("container_network_transmit_bytes_total{name=\"send\"}", "bytes sent by a container", sent),
+    ] {
         let sum = |function: &str| {
-            let answer = prometheus.query_at(&format!("sum({function}({counter}[{span}ms]))"), ended);
+            let answer = prometheus.query_at(&format!("sum({function}({counter}[{range}]))"), ended);
             assert_eq!(answer.len(), 1, "{counter}: {answer:?}");
             answer[0].value
         };
-        near(&format!("{what} across {} restarts", RESTARTS.len()), sum("increase"), after - before);
+        near(
+            &format!("{what} across {} restarts", RESTARTS.len()),
+            sum("increase"),
+            rate * span.as_secs_f64(),
+        );
         assert_eq!(sum("resets"), 0.0, "{counter} fell at a restart");
     }
 }
