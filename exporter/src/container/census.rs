@@ -1,21 +1,33 @@
 //! What is known of every cgroup, and what its birth, its death or a change of its limits does to the roster.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     entry::Entry,
-    identity,
     kernel::{Counts, Key},
+    links::{Target, Targets},
+    names::Names,
+    network::Network,
     roster::{Roster, Shared},
     usage::Count,
 };
-use crate::source::cgroup::{
-    CgroupPath, Layout, Place,
-    files::Reader,
-    spec::{MachineMemory, Spec},
-    tree::{Change, Tree},
-    walk,
+use crate::source::{
+    cgroup::{
+        CgroupPath, Layout, Place,
+        files::Reader,
+        spec::{MachineMemory, Spec},
+        tree::{Change, Tree},
+        walk,
+    },
+    runtime::Answer,
 };
+
+/// How long a container is held back while its runtime is asked for its name: a series that changed its labels
+/// would be another one.
+const NAME_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The cgroups and what depends on them. Used by the discovery thread alone, save for the roster.
 #[derive(Debug)]
@@ -27,6 +39,9 @@ pub struct Census {
     /// Those that are shown.
     pub roster: Shared,
     counts: Option<Arc<dyn Counts>>,
+    /// Who knows the containers.
+    names: Names,
+    targets: Targets,
     machine: MachineMemory,
     boot: i64,
     reader: Reader,
@@ -38,11 +53,13 @@ impl Census {
         layout: Layout,
         roster: Shared,
         counts: Option<Arc<dyn Counts>>,
+        names: Names,
+        targets: Targets,
         machine: MachineMemory,
         boot: i64,
     ) -> Self {
         let reader = Reader::new(layout.clone());
-        Self { layout, tree: Tree::default(), roster, counts, machine, boot, reader }
+        Self { layout, tree: Tree::default(), roster, counts, names, targets, machine, boot, reader }
     }
 
     /// A cgroup is there in a hierarchy; `true` if that is new.
@@ -72,43 +89,38 @@ impl Census {
             roster.insert(Entry::new(path.clone(), Default::default()));
         }
         self.take_last_figures(&mut roster, &path, place, id);
-        match change {
-            Change::Whole => roster.bury(&path, now),
-            _ => {
-                if let Some(id) = roster.living.get_mut(&path).and_then(|entry| entry.ids.get_mut(place)) {
-                    *id = None;
-                }
+        if change == Change::Whole {
+            roster.bury(&path, now);
+            self.retarget(&roster);
+        } else if let Some(entry) = roster.living.get_mut(&path) {
+            entry.leaving.get_or_insert(now);
+            if let Some(id) = entry.ids.get_mut(place) {
+                *id = None;
             }
         }
         Some(path)
     }
 
-    /// Reads the counters of a dead cgroup a last time, hands its CPU time on to its parent and frees its slot.
+    /// Reads the counters of a dead cgroup a last time, hands what they say on to its parent and frees their room.
     fn take_last_figures(&self, roster: &mut Roster, path: &CgroupPath, place: Place, id: u64) {
         let (Some(counts), Some(key)) = (&self.counts, self.key(place, id)) else { return };
-        let mut folded = None;
-        if let Some(entry) = roster.living.get_mut(path) {
-            if Some(place) == self.layout.unified {
-                entry.sockets = counts.sockets(key).or(entry.sockets);
-            }
-            if Some(place) == self.layout.cpuacct
-                && let Some(count) = counts.cpu(key)
-            {
-                let finished = count.finished.saturating_add(entry.usage.folded());
-                entry.usage.read_count(finished);
-                folded = Some(finished);
-            }
+        let Some(entry) = roster.living.get_mut(path) else { return };
+        let sockets = counts.sockets(key).filter(|_| Some(place) == self.layout.unified);
+        let sockets = sockets.map(|own| own.plus(entry.sockets_folded));
+        let cpu = counts.cpu(key).filter(|_| Some(place) == self.layout.cpuacct);
+        let cpu = cpu.map(|own| own.finished.saturating_add(entry.usage.folded()));
+        if let Some(finished) = cpu {
+            entry.usage.read_count(finished);
         }
-        if let Some(finished) = folded
-            && let Some(parent) = path.parent().and_then(|parent| roster.living.get_mut(&parent))
-        {
-            parent.usage.fold(finished);
-        }
+        entry.sockets = sockets.or(entry.sockets);
         counts.leave(key);
+        let Some(parent) = path.parent().and_then(|parent| roster.living.get_mut(&parent)) else { return };
+        parent.usage.fold(cpu.unwrap_or(0));
+        parent.sockets_folded = parent.sockets_folded.plus(sockets.unwrap_or_default());
     }
 
     /// Opens the files of a cgroup that is new or has new ones, and reads its limits.
-    pub fn settle(&mut self, path: &CgroupPath, is_watched: bool, time: i64) {
+    pub fn settle(&mut self, path: &CgroupPath, is_watched: bool, now: Instant, time: i64) {
         let Some(ids) = self.tree.ids(path).copied() else { return };
         let spec = Spec::read(&self.layout, path, self.machine);
         let is_new = !self.roster.lock().living.contains_key(path);
@@ -118,6 +130,7 @@ impl Census {
             entry.made = self.made_at(path, time);
             entry.started = entry.made;
             self.anchor(&mut entry);
+            entry.waits_until = self.names.ask(path).then(|| now + NAME_PATIENCE);
             self.roster.lock().insert(entry);
         }
         let mut roster = self.roster.lock();
@@ -165,6 +178,21 @@ impl Census {
         made.unwrap_or(time).max(self.boot)
     }
 
+    /// Takes in what a runtime says of a container.
+    pub fn named(&mut self, answer: Answer) {
+        let mut roster = self.roster.lock();
+        self.names.take(answer, &mut roster);
+        self.retarget(&roster);
+    }
+
+    /// Whose interfaces are wanted.
+    fn retarget(&self, roster: &Roster) {
+        self.targets.set(roster.living.values().filter_map(|entry| match entry.network {
+            Network::Own { pid } => Some(Target { path: entry.path.clone(), pid }),
+            _ => None,
+        }));
+    }
+
     /// What the kernel half knows a cgroup by, if it counts in that hierarchy.
     fn key(&self, place: Place, id: u64) -> Option<Key> {
         let counts = self.counts.as_ref()?;
@@ -172,10 +200,5 @@ impl Census {
             || Some(place) == self.layout.unified && counts.counts_sockets();
         let hierarchy = self.layout.hierarchy(place).filter(|_| is_counted)?.id;
         Some(Key { hierarchy, id })
-    }
-
-    /// Whether a runtime may know this cgroup.
-    pub fn is_candidate(path: &CgroupPath) -> bool {
-        identity::runtime_id(path).is_some()
     }
 }

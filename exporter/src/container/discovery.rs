@@ -22,9 +22,12 @@ use super::{
     census::Census,
     kernel::{Life, Lives},
 };
-use crate::source::cgroup::{
-    CgroupPath, Place, walk,
-    watch::{Notice, Watcher},
+use crate::source::{
+    cgroup::{
+        CgroupPath, Place, walk,
+        watch::{Notice, Watcher},
+    },
+    runtime::Answer,
 };
 
 /// How often a cgroup is looked for whose birth was told before its directory was there.
@@ -34,8 +37,8 @@ const NEXT_LOOK: Duration = Duration::from_millis(2);
 
 /// What other threads tell this one.
 pub enum Message {
-    /// To do something to the cgroups, on this thread.
-    Do(Box<dyn FnOnce(&mut Census) + Send>),
+    /// What a runtime says of a container.
+    Known(Answer),
     /// To end.
     End,
 }
@@ -144,7 +147,7 @@ impl Thread {
         self.settle();
         while let Ok(message) = self.inbox.try_recv() {
             match message {
-                Message::Do(action) => action(&mut self.census),
+                Message::Known(answer) => self.census.named(answer),
                 Message::End => return false,
             }
         }
@@ -265,7 +268,7 @@ impl Thread {
             for (place, _) in ids.iter().enumerate().filter(|(_, id)| id.is_some()) {
                 watched &= self.watch(place, &path);
             }
-            self.census.settle(&path, watched, wall_clock());
+            self.census.settle(&path, watched, Instant::now(), wall_clock());
             if watched || !self.may_appear(&path) {
                 self.late.remove(&path);
             }

@@ -13,7 +13,12 @@ use crate::{
     },
 };
 
-use super::{identity, kernel::SocketCount, network::Interface, usage::Usage};
+use super::{
+    identity,
+    kernel::SocketCount,
+    network::{Interface, Network},
+    usage::{Count, Usage},
+};
 
 /// A cgroup that is shown, or was until a moment ago.
 #[derive(Debug)]
@@ -36,6 +41,8 @@ pub struct Entry {
     pub started: i64,
     /// Not shown before this moment, because its runtime is still asked for its name.
     pub waits_until: Option<Instant>,
+    /// When the first of its hierarchies had it no more; none while all have it.
+    pub leaving: Option<Instant>,
     /// When it went; none while it lives.
     pub died: Option<Instant>,
     /// Whether its files answered in this scrape.
@@ -48,8 +55,14 @@ pub struct Entry {
     pub memory: Option<MemoryFigures>,
     /// Its network interfaces.
     pub interfaces: Vec<Interface>,
-    /// What its sockets carried; none where nobody counts.
+    /// What its sockets and those below it carried; none where nobody counts.
     pub sockets: Option<SocketCount>,
+    /// What the sockets of children carried that are dead by now.
+    pub sockets_folded: SocketCount,
+    /// CPU time counted for it with all below; none where it is not, or not all of it.
+    pub counted: Option<Count>,
+    /// Whose network its tasks use.
+    pub network: Network,
 }
 
 impl Entry {
@@ -65,6 +78,7 @@ impl Entry {
             made: 0,
             started: 0,
             waits_until: None,
+            leaving: None,
             died: None,
             is_there: true,
             cpu: CpuFigures::default(),
@@ -72,6 +86,9 @@ impl Entry {
             memory: None,
             interfaces: Vec::new(),
             sockets: None,
+            sockets_folded: SocketCount::default(),
+            counted: None,
+            network: Network::Unknown,
         }
     }
 

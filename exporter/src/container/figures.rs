@@ -1,22 +1,31 @@
 //! One reading of all cgroups' figures, before any of them is written.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
+    accuracy::Accuracy,
     entry::Entry,
     group::{Group, Groups},
-    kernel::{Counts, Key},
+    kernel::Counts,
     roster::Roster,
+    tally::Tally,
+    usage::Count,
 };
 use crate::{
     config::CpuSource,
     source::cgroup::{
         Layout,
-        files::{Gone, Reader},
-        reading::MemoryFigures,
+        files::{Files, Gone, Reader},
+        reading::{CpuFigures, MemoryFigures},
         spec::{MachineMemory, Spec},
     },
 };
+
+/// How long a cgroup takes at most to leave all hierarchies, one after the other.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// Reads figures into the roster.
 #[derive(Debug)]
@@ -25,42 +34,83 @@ pub struct FigureReader {
     reader: Reader,
     source: CpuSource,
     counts: Option<Arc<dyn Counts>>,
+    tally: Tally,
+    accuracy: Accuracy,
 }
 
 impl FigureReader {
     /// A reader for this layout.
     pub fn new(layout: Layout, source: CpuSource, counts: Option<Arc<dyn Counts>>) -> Self {
-        Self { reader: Reader::new(layout.clone()), layout, source, counts }
+        Self {
+            reader: Reader::new(layout.clone()),
+            layout,
+            source,
+            counts,
+            tally: Tally::default(),
+            accuracy: Accuracy::default(),
+        }
+    }
+
+    /// How the count of CPU time compares with the kernel's own.
+    pub fn accuracy(&self) -> &Accuracy {
+        &self.accuracy
+    }
+
+    /// Whether CPU time is shown by count; else the files give it.
+    pub fn goes_by_count(&self) -> bool {
+        self.source == CpuSource::Ebpf && self.counts_cpu() && self.accuracy.is_good()
+    }
+
+    fn counts_cpu(&self) -> bool {
+        self.counts.as_ref().is_some_and(|counts| counts.counts_cpu())
     }
 
     /// Reads what the groups need. `machine`: memory of the machine and how much swap is in use.
-    pub fn read(&mut self, roster: &mut Roster, groups: Groups, machine: Option<(MachineMemory, u64)>) {
+    pub fn read(
+        &mut self,
+        roster: &mut Roster,
+        groups: Groups,
+        machine: Option<(MachineMemory, u64)>,
+        now: Instant,
+    ) {
         let (memory, swap_used) = machine.unwrap_or_default();
+        let wants_counts = [Group::Cpu, Group::Socket, Group::Network].iter().any(|group| groups.has(*group));
+        if let Some(counts) = self.counts.as_ref().filter(|_| wants_counts) {
+            self.tally.add_up(roster, &self.layout, &**counts);
+        }
+        self.accuracy.begin();
+        let by_count = self.goes_by_count();
         for entry in roster.living.values_mut() {
+            if let Some(since) = entry.leaving {
+                entry.is_there = false;
+                if now.saturating_duration_since(since) < LEAVING {
+                    continue;
+                }
+                // One hierarchy has it no more, the others keep it.
+                entry.leaving = None;
+                entry.files = Files::default();
+                entry.files.open(&self.layout, &entry.path);
+            }
             if !entry.is_watched {
                 // Nobody tells of changes: limits and files of controllers that were added meanwhile.
                 entry.files.open(&self.layout, &entry.path);
                 entry.spec = Spec::read(&self.layout, &entry.path, memory);
             }
-            entry.is_there = self.read_entry(entry, groups, swap_used).is_ok();
+            entry.is_there = self.read_entry(entry, groups, by_count, swap_used).is_ok();
         }
     }
 
-    fn sockets(&self, entry: &Entry) -> Option<super::kernel::SocketCount> {
-        let counts = self.counts.as_ref().filter(|counts| counts.counts_sockets())?;
-        let place = self.layout.unified?;
-        let id = (*entry.ids.get(place)?)?;
-        counts.sockets(Key { hierarchy: 0, id })
-    }
-
-    fn read_entry(&mut self, entry: &mut Entry, groups: Groups, swap_used: u64) -> Result<(), Gone> {
-        if groups.has(Group::Socket) || groups.has(Group::Network) {
-            entry.sockets = self.sockets(entry).or(entry.sockets);
-        }
+    fn read_entry(
+        &mut self,
+        entry: &mut Entry,
+        groups: Groups,
+        by_count: bool,
+        swap_used: u64,
+    ) -> Result<(), Gone> {
         if groups.has(Group::Cpu) {
-            entry.cpu = self.reader.cpu(&entry.files, &entry.path, entry.spec.has_quota())?;
-            if let Some(file) = entry.cpu.usage {
-                entry.usage.read_file(file, None);
+            match entry.counted.filter(|_| by_count && !entry.path.is_root()) {
+                Some(count) => self.read_count(entry, count)?,
+                None => self.read_cpu(entry)?,
             }
         }
         if groups.has(Group::Memory) {
@@ -72,6 +122,41 @@ impl FigureReader {
             {
                 as_root(memory, swap_used);
             }
+        }
+        Ok(())
+    }
+
+    /// CPU time from the files; what was counted meanwhile is compared with it.
+    fn read_cpu(&mut self, entry: &mut Entry) -> Result<(), Gone> {
+        entry.cpu = self.reader.cpu(&entry.files, &entry.path, entry.spec.has_quota())?;
+        let Some(file) = entry.cpu.usage else { return Ok(()) };
+        if let (Some(before), Some(count)) = (entry.usage.anchor(), entry.counted) {
+            self.accuracy.compare(entry.path.depth(), before, file, count);
+        }
+        entry.usage.read_file(file, entry.counted);
+        Ok(())
+    }
+
+    /// CPU time by count. The file is read only where something runs at this moment: the wall clock would say more
+    /// than was used on a machine whose host steals.
+    fn read_count(&mut self, entry: &mut Entry, count: Count) -> Result<(), Gone> {
+        entry.cpu = CpuFigures {
+            throttling: match entry.spec.has_quota() {
+                true => self.reader.throttling(&entry.files, &entry.path)?,
+                false => None,
+            },
+            ..CpuFigures::default()
+        };
+        if count.running == 0 && entry.usage.anchor().is_some() {
+            entry.usage.read_count(count.finished);
+            return Ok(());
+        }
+        if let Some(file) = self.reader.cpu_usage(&entry.files, &entry.path)? {
+            if let Some(before) = entry.usage.anchor() {
+                self.accuracy.compare(entry.path.depth(), before, file, count);
+            }
+            let off = entry.usage.correct(file, count);
+            self.accuracy.judge(&entry.path, off, file);
         }
         Ok(())
     }

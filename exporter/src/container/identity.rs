@@ -4,23 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::{
     metric::{Labels, label_name},
-    source::cgroup::CgroupPath,
+    source::{cgroup::CgroupPath, runtime::Metadata},
 };
 
 const ID_LENGTH: usize = 64;
-
-/// What a runtime says of a container.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Known {
-    /// The runtime's name for it.
-    pub name: String,
-    /// The image as it was asked for.
-    pub image: String,
-    /// Its labels.
-    pub labels: Vec<(String, String)>,
-    /// How often the runtime started it again.
-    pub restarts: u64,
-}
 
 /// The id in the last element of a container's path: 64 letters and digits in a row. Mounts are no containers.
 pub fn runtime_id(path: &CgroupPath) -> Option<&str> {
@@ -41,7 +28,7 @@ pub fn is_mount(path: &CgroupPath) -> bool {
 /// The labels of a cgroup. Empty ones are left out: to Prometheus they are the same as none.
 ///
 /// Two keys of a runtime that make one label name: the one that sorts first gives its value, always.
-pub fn labels(path: &CgroupPath, known: Option<&Known>) -> Labels {
+pub fn labels(path: &CgroupPath, known: Option<&Metadata>) -> Labels {
     let mut labels = Labels::default();
     if let Some(known) = known {
         for (name, value) in runtime_labels(known) {
@@ -57,15 +44,15 @@ pub fn labels(path: &CgroupPath, known: Option<&Known>) -> Labels {
     labels
 }
 
-fn runtime_labels(known: &Known) -> BTreeMap<String, String> {
+fn runtime_labels(known: &Metadata) -> BTreeMap<String, String> {
     let mut sorted: Vec<_> = known.labels.iter().collect();
     sorted.sort();
     let mut named = BTreeMap::new();
     for (key, value) in sorted {
         named.entry(label_name("container_label_", key)).or_insert_with(|| value.clone());
     }
-    if known.restarts > 0 {
-        named.insert("container_label_restartcount".to_owned(), known.restarts.to_string());
+    if known.restart_count > 0 {
+        named.insert("container_label_restartcount".to_owned(), known.restart_count.to_string());
     }
     named.retain(|_, value| !value.is_empty());
     named
@@ -74,8 +61,25 @@ fn runtime_labels(known: &Known) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::runtime::{NetworkMode, Status};
 
     const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    fn nobody() -> Metadata {
+        Metadata {
+            id: ID.to_owned(),
+            name: String::new(),
+            image: String::new(),
+            labels: Vec::new(),
+            pid: None,
+            network: NetworkMode::Own,
+            created: None,
+            started: None,
+            restart_count: 0,
+            health: None,
+            status: Status::Running,
+        }
+    }
 
     fn text(labels: &Labels) -> &str {
         str::from_utf8(labels.text()).unwrap_or_default()
@@ -101,18 +105,19 @@ mod tests {
     #[test]
     fn a_plain_cgroup_has_its_id_alone() {
         assert_eq!(text(&labels(&CgroupPath::new(b"/a\"b"), None)), r#"id="/a\"b""#);
-        assert_eq!(text(&labels(&CgroupPath::new(b"/a"), Some(&Known::default()))), r#"id="/a""#);
+        assert_eq!(text(&labels(&CgroupPath::new(b"/a"), Some(&nobody()))), r#"id="/a""#);
     }
 
     #[test]
     fn of_two_keys_that_become_one_the_first_wins_in_any_order() {
-        let mut known = Known {
+        let labels_of =
+            |pairs: [(&str, &str); 3]| pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+        let mut known = Metadata {
             name: "web".to_owned(),
             image: "nginx:1".to_owned(),
-            labels: [("com.example/x", "slash"), ("com.example.x", "dot"), ("empty", "")]
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .into(),
-            restarts: 2,
+            labels: labels_of([("com.example/x", "slash"), ("com.example.x", "dot"), ("empty", "")]),
+            restart_count: 2,
+            ..nobody()
         };
         let expected = r#"container_label_com_example_x="dot",container_label_restartcount="2",id="/a",image="nginx:1",name="web""#;
         assert_eq!(text(&labels(&CgroupPath::new(b"/a"), Some(&known))), expected);

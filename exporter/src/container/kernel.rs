@@ -39,6 +39,14 @@ pub struct Traffic {
     pub transmit_packets: u64,
 }
 
+impl SocketCount {
+    /// The sum of both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { devices: self.devices.plus(other.devices), loopback: self.loopback.plus(other.loopback) }
+    }
+}
+
 impl Traffic {
     /// The sum of both.
     #[must_use]
@@ -66,6 +74,25 @@ pub trait Counts: Debug + Send + Sync {
     fn cpu(&self, key: Key) -> Option<CpuCount>;
     /// Socket traffic, if the cgroup is counted.
     fn sockets(&self, key: Key) -> Option<SocketCount>;
+    /// How the room stands.
+    fn room(&self) -> Room;
+}
+
+/// How the room of the kernel half's counters stands, and what was counted of cgroups that found none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Cgroups that are counted.
+    pub used: u64,
+    /// Cgroups that can be.
+    pub capacity: u64,
+    /// Cgroups that found no room.
+    pub refused: u64,
+    /// Births and deaths that were not told.
+    pub events_lost: u64,
+    /// CPU time of no cgroup that is counted, in nanoseconds.
+    pub unknown_cpu: u64,
+    /// Traffic of no cgroup that is counted.
+    pub unknown_sockets: SocketCount,
 }
 
 /// A birth or a death of a cgroup.

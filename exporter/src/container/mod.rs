@@ -3,6 +3,8 @@
 //! Discovery keeps the [`roster`] on its own thread; a scrape reads the figures of all that is in it and writes
 //! them family by family.
 
+mod accuracy;
+pub mod bpf;
 mod census;
 mod cpu;
 mod discovery;
@@ -12,32 +14,44 @@ mod group;
 mod identity;
 pub mod kernel;
 mod life;
+mod links;
 mod machine;
 mod memory;
+mod names;
 mod network;
 mod roster;
 mod socket;
+mod sources;
 mod spec;
+mod tally;
 mod usage;
 mod write;
 
 use std::{
     io,
+    sync::Arc,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use crate::{
     config::{ContainerSettings, Paths},
     metric::{Family, Page},
-    source::cgroup::{Layout, layout::LayoutError},
+    source::{
+        cgroup::{Layout, layout::LayoutError},
+        host,
+        worker::Worker,
+    },
 };
 
 use census::Census;
 use discovery::Discovery;
 use figures::FigureReader;
-use kernel::KernelSide;
+use kernel::{Counts, KernelSide};
+use links::{LinkReader, Row, Targets};
 use machine::Machine;
+use names::Names;
 use roster::{Roster, Shared};
+use sources::Sources;
 
 pub use group::{GROUPS, Group, GroupDescriptor, Groups};
 
@@ -65,7 +79,12 @@ pub struct ContainerHalf {
     machine: Machine,
     cpu: cpu::Writer,
     memory: memory::Writer,
+    network: network::Writer,
     memory_is_unified: bool,
+    links: Option<Worker<Vec<Row>>>,
+    rows: Vec<Row>,
+    sources: sources::Writer,
+    counts: Option<Arc<dyn Counts>>,
     _discovery: Discovery,
 }
 
@@ -86,28 +105,57 @@ impl ContainerHalf {
         let (counts, lives) = kernel.map(|kernel| (kernel.counts, kernel.lives)).unzip();
         let memory = machine.memory().unwrap_or_default().0;
         let boot = machine.boot_time();
-        let census = Census::new(layout.clone(), roster.clone(), counts.clone(), memory, boot);
         let (post, inbox) = Discovery::post().map_err(ContainerError::Thread)?;
+        let targets = Targets::default();
+        let names = Names::of_docker(settings.docker_socket.as_deref(), &post);
+        let census =
+            Census::new(layout.clone(), roster.clone(), counts.clone(), names, targets.clone(), memory, boot);
         let discovery =
             Discovery::start(census, lives.flatten(), post, inbox).map_err(ContainerError::Thread)?;
         Ok(Self {
             roster,
-            figures: FigureReader::new(layout.clone(), settings.cpu_source, counts),
+            figures: FigureReader::new(layout.clone(), settings.cpu_source, counts.clone()),
             machine,
             cpu: cpu::Writer::new(),
             memory: memory::Writer::new(),
+            network: network::Writer::new(),
             memory_is_unified: layout.memory == layout.unified,
+            links: start_links(paths, &targets),
+            rows: Vec::new(),
+            sources: sources::Writer::new(),
+            counts,
             _discovery: discovery,
         })
     }
 
-    /// Reads the figures of every cgroup and writes these groups.
-    pub fn collect(&mut self, groups: Groups, page: &mut Page) {
+    /// Reads the figures of every cgroup and writes these groups. Interfaces are waited for until `deadline`.
+    pub fn collect(&mut self, groups: Groups, deadline: Instant, page: &mut Page) {
         let now = Instant::now();
+        if let Some(links) = self.links.as_mut().filter(|_| groups.has(Group::Network)) {
+            links.ask();
+        }
         let memory = self.machine.memory();
         let mut roster = self.roster.lock();
         roster.expire(now);
-        self.figures.read(&mut roster, groups, memory);
+        self.figures.read(&mut roster, groups, memory, now);
+        drop(roster);
+        if groups.has(Group::Network) {
+            self.take_links(deadline);
+        }
+        self.write(groups, now, page);
+        if groups.has(Group::Machine) {
+            self.machine.write(page, memory.map(|(memory, _)| memory));
+        }
+        page.family(&SCRAPE_ERROR).plain(0_u64);
+        let sources = Sources {
+            cpu_by_count: self.figures.goes_by_count(),
+            sockets: self.counts.as_ref().is_some_and(|counts| counts.counts_sockets()),
+        };
+        self.sources.write(page, sources, self.figures.accuracy(), self.counts.as_deref());
+    }
+
+    fn write(&self, groups: Groups, now: Instant, page: &mut Page) {
+        let roster = self.roster.lock();
         if groups.has(Group::Cpu) {
             self.cpu.write(page, &roster, now);
         }
@@ -115,7 +163,7 @@ impl ContainerHalf {
             self.memory.write(page, &roster, now, self.memory_is_unified);
         }
         if groups.has(Group::Network) {
-            network::write(page, &roster, now);
+            self.network.write(page, &roster, now);
         }
         if groups.has(Group::Socket) {
             socket::write(page, &roster, now);
@@ -126,12 +174,26 @@ impl ContainerHalf {
         if groups.has(Group::Life) {
             life::write(page, &roster, now, wall_clock());
         }
-        drop(roster);
-        if groups.has(Group::Machine) {
-            self.machine.write(page, memory.map(|(memory, _)| memory));
-        }
-        page.family(&SCRAPE_ERROR).plain(0_u64);
     }
+
+    /// Takes over what the thread for interfaces has read. A late answer leaves the figures out of this scrape.
+    fn take_links(&mut self, deadline: Instant) {
+        let rows = &mut self.rows;
+        let taken =
+            self.links.as_mut().and_then(|links| links.take(deadline, |read| std::mem::swap(read, rows)));
+        if taken.is_none() {
+            rows.clear();
+        }
+        network::hand_out(rows, &mut self.roster.lock());
+    }
+}
+
+fn start_links(paths: &Paths, targets: &Targets) -> Option<Worker<Vec<Row>>> {
+    let in_host_network = host::Facts::look(paths).is_host(host::View::Network);
+    let mut reader = LinkReader::new(paths.procfs.clone(), in_host_network, targets.clone());
+    Worker::start("links", move |rows| reader.read(rows))
+        .inspect_err(|error| tracing::warn!(%error, "no thread for interfaces of containers"))
+        .ok()
 }
 
 /// Whole seconds since 1970.

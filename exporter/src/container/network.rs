@@ -1,8 +1,8 @@
 //! Bytes and packets of a container's network interfaces.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
-use super::{group::GroupDescriptor, roster::Roster};
+use super::{entry::Entry, group::GroupDescriptor, links::Row, roster::Roster};
 use crate::metric::{Family, Labels, Page};
 
 /// This group.
@@ -45,12 +45,28 @@ static TRANSMIT_DROPPED: Family = Family::counter(
     "Packets to be sent that were dropped for want of room.",
 );
 
+/// Whose network a cgroup's tasks use, as far as its runtime told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// No runtime told: its interfaces are not shown.
+    Unknown,
+    /// Its own, or none: the namespace of this process.
+    Own {
+        /// A process in it, in the host's numbering.
+        pid: u32,
+    },
+    /// The host's: what its own sockets carried is shown, under the interface `host`.
+    Host,
+    /// Another container's, with which it is shown.
+    Joined,
+}
+
 /// One interface of a container.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Interface {
     /// The `interface` label.
-    pub labels: Labels,
-    /// What it carried; errors and drops are none where only packets that arrived are counted.
+    pub labels: Arc<Labels>,
+    /// What it carried.
     pub figures: Figures,
 }
 
@@ -65,7 +81,6 @@ pub struct Figures {
 
 /// One direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Direction {
     pub bytes: u64,
     pub packets: u64,
@@ -80,27 +95,64 @@ pub fn is_left_out(name: &[u8]) -> bool {
         .any(|prefix| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)))
 }
 
-/// Writes the group.
-pub fn write(page: &mut Page, roster: &Roster, now: Instant) {
-    let mut figure = |family, value: fn(&Figures) -> Option<u64>| {
-        let mut samples = page.family(family);
+/// Gives each living cgroup the interfaces that were read for it, in the order of the rows.
+pub fn hand_out(rows: &[Row], roster: &mut Roster) {
+    for entry in roster.living.values_mut().filter(|entry| entry.is_there) {
+        entry.interfaces.clear();
+    }
+    for row in rows {
+        if let Some(entry) = roster.living.get_mut(&row.path).filter(|entry| entry.is_there) {
+            entry.interfaces.push(Interface { labels: Arc::clone(&row.labels), figures: row.figures });
+        }
+    }
+}
 
-        for entry in roster.shown(now) {
-            for interface in &entry.interfaces {
-                if let Some(value) = value(&interface.figures) {
-                    samples.joined(&entry.labels, &interface.labels, value);
+/// The labels of this group.
+#[derive(Debug)]
+pub struct Writer {
+    host: Labels,
+}
+
+impl Writer {
+    /// Prepares the labels.
+    pub fn new() -> Self {
+        Self { host: Labels::new([("interface", "host")]) }
+    }
+
+    /// Writes the group.
+    pub fn write(&self, page: &mut Page, roster: &Roster, now: Instant) {
+        let mut figure = |family, value: fn(&Figures) -> Option<u64>| {
+            let mut samples = page.family(family);
+            for entry in roster.shown(now) {
+                for interface in &entry.interfaces {
+                    if let Some(value) = value(&interface.figures) {
+                        samples.joined(&entry.labels, &interface.labels, value);
+                    }
+                }
+                if let Some(value) = host_figures(entry).as_ref().and_then(value) {
+                    samples.joined(&entry.labels, &self.host, value);
                 }
             }
-        }
-    };
-    figure(&RECEIVE_BYTES, |figures| Some(figures.receive.bytes));
-    figure(&RECEIVE_PACKETS, |figures| Some(figures.receive.packets));
-    figure(&RECEIVE_ERRORS, |figures| figures.receive.errors);
-    figure(&RECEIVE_DROPPED, |figures| figures.receive.dropped);
-    figure(&TRANSMIT_BYTES, |figures| Some(figures.transmit.bytes));
-    figure(&TRANSMIT_PACKETS, |figures| Some(figures.transmit.packets));
-    figure(&TRANSMIT_ERRORS, |figures| figures.transmit.errors);
-    figure(&TRANSMIT_DROPPED, |figures| figures.transmit.dropped);
+        };
+        figure(&RECEIVE_BYTES, |figures| Some(figures.receive.bytes));
+        figure(&RECEIVE_PACKETS, |figures| Some(figures.receive.packets));
+        figure(&RECEIVE_ERRORS, |figures| figures.receive.errors);
+        figure(&RECEIVE_DROPPED, |figures| figures.receive.dropped);
+        figure(&TRANSMIT_BYTES, |figures| Some(figures.transmit.bytes));
+        figure(&TRANSMIT_PACKETS, |figures| Some(figures.transmit.packets));
+        figure(&TRANSMIT_ERRORS, |figures| figures.transmit.errors);
+        figure(&TRANSMIT_DROPPED, |figures| figures.transmit.dropped);
+    }
+}
+
+/// What a container in the host's network carried itself: its sockets' count, loopback left out.
+fn host_figures(entry: &Entry) -> Option<Figures> {
+    let devices = entry.sockets.filter(|_| entry.network == Network::Host)?.devices;
+    let direction = |bytes, packets| Direction { bytes, packets, errors: None, dropped: None };
+    Some(Figures {
+        receive: direction(devices.receive_bytes, devices.receive_packets),
+        transmit: direction(devices.transmit_bytes, devices.transmit_packets),
+    })
 }
 
 #[cfg(test)]

@@ -65,15 +65,9 @@ impl Roster {
         }
     }
 
-    /// An entry, dead or alive.
-    pub fn find(&mut self, path: &CgroupPath) -> Option<&mut Entry> {
-        let dead = &mut self.dead;
-        self.living.get_mut(path).or_else(|| dead.iter_mut().find(|entry| entry.path == *path))
-    }
-
-    /// The dead.
-    pub fn dead(&self) -> impl Iterator<Item = &Entry> {
-        self.dead.iter()
+    /// Every entry, dead or alive.
+    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.living.values_mut().chain(&mut self.dead)
     }
 
     /// All that is shown now.
@@ -116,9 +110,9 @@ mod tests {
         let shown: Vec<_> = roster.shown(now).map(|entry| entry.path.clone()).collect();
         assert_eq!(shown, [CgroupPath::new(b"/a"), CgroupPath::new(b"/b")]);
         roster.expire(now + Duration::from_secs(60));
-        assert_eq!(roster.dead().count(), 1);
+        assert_eq!(roster.dead.len(), 1);
         roster.expire(now + Duration::from_secs(61));
-        assert_eq!(roster.dead().count(), 0);
+        assert_eq!(roster.dead.len(), 0);
     }
 
     #[test]
@@ -142,11 +136,11 @@ mod tests {
         for number in 0..10_000 {
             roster.bury_unlisted(entry(&format!("/{number}")), now);
         }
-        assert_eq!(roster.dead().count(), MOST_DEAD);
-        assert_eq!(roster.dead().next().map(|entry| entry.path.clone()), Some(CgroupPath::new(b"/9000")));
+        assert_eq!(roster.dead.len(), MOST_DEAD);
+        assert_eq!(roster.dead.front().map(|entry| entry.path.clone()), Some(CgroupPath::new(b"/9000")));
 
         let mut none = Roster::new(Duration::ZERO);
         none.bury_unlisted(entry("/a"), now);
-        assert_eq!(none.dead().count(), 0);
+        assert_eq!(none.dead.len(), 0);
     }
 }

@@ -5,7 +5,10 @@
     reason = "a test fails by panicking, and each test file uses a part"
 )]
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use exporter::{
     config::{ContainerSettings, CpuSource, Paths},
@@ -71,7 +74,7 @@ impl Half {
 
     fn collect(&mut self, groups: Groups) -> Page {
         self.page.clear();
-        self.half.collect(groups, &mut self.page);
+        self.half.collect(groups, Instant::now() + Duration::from_secs(5), &mut self.page);
         assert_eq!(self.page.dropped(), 0, "a family was written twice");
         Page::parse(str::from_utf8(self.page.text()).unwrap())
     }

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use super::{
     CgroupPath, Layout,
-    reading::{self, CpuFigures, MemoryFigures, MemoryStat},
+    reading::{self, CpuFigures, MemoryFigures, MemoryStat, Throttling},
 };
 use crate::source::text;
 
@@ -158,16 +158,23 @@ impl Reader {
         let usage = self.read(files, path, Name::CpuUsage)?.and_then(text::only);
         let times =
             self.read(files, path, Name::CpuTimes)?.and_then(|file| reading::cpuacct_stat(file, ticks));
-        let throttling = match limited {
-            true => self.read(files, path, Name::CpuStat)?.and_then(reading::cpu_stat_v1),
-            false => None,
-        };
+        let throttling = if limited { self.throttling(files, path)? } else { None };
         Ok(CpuFigures {
             usage,
             user: times.map(|times| times.0),
             system: times.map(|times| times.1),
             throttling,
         })
+    }
+
+    /// What the quota did alone.
+    ///
+    /// # Errors
+    /// The cgroup is no more.
+    pub fn throttling(&mut self, files: &Files, path: &CgroupPath) -> Result<Option<Throttling>, Gone> {
+        let unified = self.is_unified(self.layout.cpu);
+        let Some(file) = self.read(files, path, Name::CpuStat)? else { return Ok(None) };
+        Ok(if unified { reading::cpu_stat(file).throttling } else { reading::cpu_stat_v1(file) })
     }
 
     /// The total CPU time alone, in nanoseconds.

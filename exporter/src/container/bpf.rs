@@ -1,0 +1,124 @@
+//! The eBPF programs as this half's kernel side.
+
+use std::{os::fd::BorrowedFd, sync::Arc};
+
+use super::kernel::{Counts, CpuCount, KernelSide, Key, Life, Lives, Room, SocketCount, Traffic};
+use crate::source::{
+    bpf::{self, CgroupKey, Counters, CpuHierarchy, Kernel, LifeEvents, Program, Reason, Request},
+    cgroup::Layout,
+};
+
+/// What to ask of the kernel half for the cgroups of this layout; none where CPU time is accounted nowhere in sight.
+pub fn request(layout: &Layout, max: u32) -> Option<Request> {
+    let hierarchy = |place: Option<usize>| layout.hierarchy(place?);
+    let cpu = hierarchy(layout.cpuacct).or_else(|| hierarchy(layout.unified))?;
+    let cpu = CpuHierarchy { id: cpu.id, root: cpu.mount.clone() };
+    let cgroup2_root = hierarchy(layout.unified).map(|unified| unified.mount.clone());
+    Some(Request { max_cgroups: max, ..Request::new(cpu, cgroup2_root) })
+}
+
+impl KernelSide {
+    /// What runs of the kernel half, which must be kept alive; none if nothing counts. Takes its events over.
+    pub fn of(kernel: &mut Kernel) -> Option<Self> {
+        let is_up = |program| kernel.status_of(program) == Reason::Ok;
+        let (cpu, net) = (is_up(Program::Cpu), is_up(Program::Net));
+        let counters = kernel.counters.clone()?;
+        let lives = kernel.life.take().map(|events| {
+            Box::new(Events { events, counters: Arc::clone(&counters), lost: 0 }) as Box<dyn Lives>
+        });
+        Some(Self { counts: Arc::new(Counting { counters, cpu, net }), lives })
+    }
+}
+
+#[derive(Debug)]
+struct Counting {
+    counters: Arc<Counters>,
+    cpu: bool,
+    net: bool,
+}
+
+impl Counts for Counting {
+    fn counts_cpu(&self) -> bool {
+        self.cpu
+    }
+
+    fn counts_sockets(&self) -> bool {
+        self.net
+    }
+
+    fn enter(&self, key: Key) -> bool {
+        self.counters.enter(theirs(key)).is_some()
+    }
+
+    fn leave(&self, key: Key) {
+        self.counters.leave(theirs(key));
+    }
+
+    fn cpu(&self, key: Key) -> Option<CpuCount> {
+        let count = self.counters.cpu(self.counters.find(theirs(key))?);
+        Some(CpuCount { finished: count.ns, running: count.running_ns })
+    }
+
+    fn sockets(&self, key: Key) -> Option<SocketCount> {
+        Some(sockets(self.counters.net(self.counters.find(theirs(key))?)))
+    }
+
+    fn room(&self) -> Room {
+        let usage = self.counters.usage();
+        Room {
+            used: usage.used as u64,
+            capacity: usage.capacity as u64,
+            refused: usage.times_full,
+            events_lost: usage.events_lost,
+            unknown_cpu: usage.unknown_cpu.ns,
+            unknown_sockets: sockets(usage.unknown_net),
+        }
+    }
+}
+
+fn theirs(key: Key) -> CgroupKey {
+    CgroupKey::new(key.id, key.hierarchy)
+}
+
+fn ours(key: CgroupKey) -> Key {
+    Key { hierarchy: key.hierarchy, id: key.id }
+}
+
+fn sockets(totals: bpf::NetTotals) -> SocketCount {
+    SocketCount { devices: traffic(totals.devices), loopback: traffic(totals.loopback) }
+}
+
+fn traffic(traffic: bpf::Traffic) -> Traffic {
+    Traffic {
+        receive_bytes: traffic.rx_bytes,
+        receive_packets: traffic.rx_packets,
+        transmit_bytes: traffic.tx_bytes,
+        transmit_packets: traffic.tx_packets,
+    }
+}
+
+#[derive(Debug)]
+struct Events {
+    events: LifeEvents,
+    counters: Arc<Counters>,
+    /// Events known to be lost.
+    lost: u64,
+}
+
+impl Lives for Events {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.events.as_fd()
+    }
+
+    fn drain(&mut self, each: &mut dyn FnMut(Life<'_>)) -> bool {
+        self.events.drain(|event| {
+            let key = ours(event.key);
+            each(match event.what {
+                bpf::Life::Born => Life::Born { key, path: event.path },
+                bpf::Life::Died => Life::Died { key },
+            });
+        });
+        let lost = self.counters.usage().events_lost;
+        std::mem::replace(&mut self.lost, lost) != lost
+    }
+}

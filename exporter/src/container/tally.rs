@@ -1,0 +1,74 @@
+//! Sums of the kernel half's counts: it counts each cgroup's own tasks and sockets, a cgroup is shown with all below.
+
+use super::{
+    entry::Entry,
+    kernel::{Counts, Key, SocketCount},
+    roster::Roster,
+    usage::Count,
+};
+use crate::source::cgroup::{Layout, Place};
+
+/// Sums up what was counted, from the leaves to the root.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// By depth: the sum of the children met since the last cgroup of the depth above.
+    below: Vec<Below>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Below {
+    cpu: Count,
+    /// Whether a child's tasks are not counted.
+    uncounted: bool,
+    sockets: SocketCount,
+}
+
+impl Tally {
+    /// Sets the sums of every living cgroup.
+    pub fn add_up(&mut self, roster: &mut Roster, layout: &Layout, counts: &dyn Counts) {
+        self.below.iter_mut().for_each(|below| *below = Below::default());
+        // Backwards, a subtree comes right before its top.
+        for entry in roster.living.values_mut().rev() {
+            let depth = entry.path.depth();
+            if self.below.len() < depth + 2 {
+                self.below.resize(depth + 2, Below::default());
+            }
+            let children = self.below.get_mut(depth + 1).map(std::mem::take).unwrap_or_default();
+            let sum = of_one(entry, children, layout, counts);
+            if let Some(below) = self.below.get_mut(depth) {
+                below.cpu = below.cpu.plus(sum.cpu);
+                below.uncounted |= sum.uncounted;
+                below.sockets = below.sockets.plus(sum.sockets);
+            }
+        }
+    }
+}
+
+fn of_one(entry: &mut Entry, children: Below, layout: &Layout, counts: &dyn Counts) -> Below {
+    let mut sum = children;
+    if counts.counts_cpu()
+        && let Some(key) = key(entry, layout, layout.cpuacct)
+    {
+        let own = counts.cpu(key);
+        let own_count =
+            own.map_or_else(Count::default, |own| Count { finished: own.finished, running: own.running });
+        sum.cpu = sum.cpu.plus(own_count).plus(Count { finished: entry.usage.folded(), running: 0 });
+        sum.uncounted |= own.is_none();
+        entry.counted = (!sum.uncounted).then_some(sum.cpu);
+    } else {
+        entry.counted = None;
+    }
+    if counts.counts_sockets()
+        && let Some(own) = key(entry, layout, layout.unified).and_then(|key| counts.sockets(key))
+    {
+        sum.sockets = sum.sockets.plus(own).plus(entry.sockets_folded);
+        entry.sockets = Some(sum.sockets);
+    }
+    sum
+}
+
+fn key(entry: &Entry, layout: &Layout, place: Option<Place>) -> Option<Key> {
+    let place = place?;
+    let id = (*entry.ids.get(place)?)?;
+    Some(Key { hierarchy: layout.hierarchy(place)?.id, id })
+}
