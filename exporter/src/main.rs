@@ -8,7 +8,7 @@ use std::{
 
 use exporter::{
     config::{Asked, Settings, parse},
-    container::ContainerHalf,
+    container::{ContainerHalf, kernel::KernelSide},
     ebpf, log,
     own::{self, Own},
     scrape::{Collectors, NodeHalf, Scraper},
@@ -51,7 +51,7 @@ fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     }
 
     let layout = Layout::find(&settings.paths).ok();
-    let kernel = ebpf::load(settings, layout.as_ref())?;
+    let mut kernel = ebpf::load(settings, layout.as_ref())?;
     memory::give_back();
     drop_privileges();
 
@@ -60,7 +60,7 @@ fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     own::standing(&registry, &host, &kernel.status)?;
     let own = Own::new(registry, http.gathering_faults(), settings.web.exporter_metrics)?;
     let container = settings.container.as_ref().and_then(|container| {
-        ContainerHalf::start(container, &settings.paths, None)
+        ContainerHalf::start(container, &settings.paths, KernelSide::of(&mut kernel))
             .inspect_err(|error| tracing::error!(%error, "no container_*"))
             .ok()
     });

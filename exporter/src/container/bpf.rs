@@ -3,19 +3,7 @@
 use std::{os::fd::BorrowedFd, sync::Arc};
 
 use super::kernel::{Counts, CpuCount, KernelSide, Key, Life, Lives, Room, SocketCount, Traffic};
-use crate::source::{
-    bpf::{self, CgroupKey, Counters, CpuHierarchy, Kernel, LifeEvents, Program, Reason, Request},
-    cgroup::Layout,
-};
-
-/// What to ask of the kernel half for the cgroups of this layout; none where CPU time is accounted nowhere in sight.
-pub fn request(layout: &Layout, max: u32) -> Option<Request> {
-    let hierarchy = |place: Option<usize>| layout.hierarchy(place?);
-    let cpu = hierarchy(layout.cpuacct).or_else(|| hierarchy(layout.unified))?;
-    let cpu = CpuHierarchy { id: cpu.id, root: cpu.mount.clone() };
-    let cgroup2_root = hierarchy(layout.unified).map(|unified| unified.mount.clone());
-    Some(Request { max_cgroups: max, ..Request::new(cpu, cgroup2_root) })
-}
+use crate::source::bpf::{self, CgroupKey, Counters, Kernel, LifeEvents, Program, Reason};
 
 impl KernelSide {
     /// What runs of the kernel half, which must be kept alive; none if nothing counts. Takes its events over.

@@ -215,9 +215,9 @@ impl LinkReader {
 
     fn read_process(&mut self, target: &Target, rows: &mut Vec<Row>) {
         let process = self.procfs.join(target.pid.to_string());
-        // A process in the host's network would show the host's interfaces as its container's.
+        // Should it be in the host's network after all, the host's interfaces would be shown as its own.
         let (its, host) = (namespace(&process), namespace(&self.procfs.join("1")));
-        if its.is_some() && host.is_some() && its != host {
+        if its.is_none() || its != host {
             self.read_file(&process.join("net/dev"), &target.path, rows);
         }
     }

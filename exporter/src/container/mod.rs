@@ -4,7 +4,7 @@
 //! them family by family.
 
 mod accuracy;
-pub mod bpf;
+mod bpf;
 mod census;
 mod cpu;
 mod discovery;

@@ -148,7 +148,7 @@ impl ScrapeThread {
         node.run_quick(selection.node, page);
         let quick = watch.lap();
         if let Some(container) = container.as_mut().filter(|_| !selection.container.is_empty()) {
-            container.collect(selection.container, page);
+            container.collect(selection.container, deadline, page);
         }
         let in_containers = watch.lap();
         node.take_slow(selection.node, deadline, page);
