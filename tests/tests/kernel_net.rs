@@ -95,18 +95,18 @@ impl Pair {
         let name = format!("ntk{}", std::process::id() % 100_000);
         let pair = Self(name);
         let n = &pair.0;
-        pair.sh(&format!(
+        sh(&format!(
             "ip netns add {n} && ip link add {n} type veth peer name eth0 netns {n} && \
              ip addr add 198.18.77.1/30 dev {n} && ip link set {n} up && \
              ip -n {n} addr add 198.18.77.2/30 dev eth0 && ip -n {n} link set eth0 up && ip -n {n} link set lo up"
         ));
         pair
     }
+}
 
-    fn sh(&self, script: &str) {
-        let status = std::process::Command::new("sh").args(["-c", script]).status().unwrap();
-        assert!(status.success(), "{script}");
-    }
+fn sh(script: &str) {
+    let status = std::process::Command::new("sh").args(["-c", script]).status().unwrap();
+    assert!(status.success(), "{script}");
 }
 
 impl Drop for Pair {

@@ -168,7 +168,7 @@ fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> Outcome {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 fn read(path: &Path) -> Outcome<Vec<u8>> {

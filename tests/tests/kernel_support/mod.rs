@@ -41,7 +41,8 @@ pub fn cpu_hierarchy() -> CpuHierarchy {
 }
 
 fn mounts(kind: &str, option: &str) -> Option<PathBuf> {
-    let text = fs::read_to_string("/proc/self/mounts").unwrap();
+    let text = fs::read("/proc/self/mounts").unwrap();
+    let text = String::from_utf8_lossy(&text);
     let found = text.lines().map(|l| l.split(' ').collect::<Vec<_>>());
     found.filter(|w| w[2] == kind && w[3].split(',').any(|o| o == option)).map(|w| PathBuf::from(w[1])).next()
 }

@@ -100,7 +100,8 @@ fn types(btf: &[u8]) -> Option<Vec<String>> {
         for _ in 0..entries {
             for i in 0..words {
                 let value = word(at + 4 * i)?;
-                line += &if named && i == 0 { format!(" {}", name(value)) } else { format!(" {value:#x}") };
+                line.push(' ');
+                line += &if named && i == 0 { name(value) } else { value.to_string() };
             }
             at += 4 * words;
         }

@@ -209,9 +209,10 @@ fn bank(request: &Request) -> u32 {
     request.max_cgroups.clamp(1, MAX_SLOTS - 1) + 1
 }
 
-/// Entries in the ring of offers.
+/// Entries in the ring of offers, a power of two: births between two drains that find a slot. The other slots are
+/// in our hands, for the cgroups that are there already.
 fn offers(request: &Request) -> u32 {
-    bank(request).next_power_of_two()
+    bank(request).div_ceil(4).next_power_of_two()
 }
 
 fn possible_cpus() -> Result<u32, Failure> {

@@ -4,10 +4,11 @@
 //! sentence for the log when it fails.
 
 use std::{
+    ffi::OsStr,
     fmt::Write,
     fs, io,
     net::UdpSocket,
-    os::unix::fs::MetadataExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -23,6 +24,8 @@ use super::{
 
 /// CPU time burnt for the proof.
 const BURN: Duration = Duration::from_millis(10);
+/// Times the burner gives the CPU up of its own will.
+const NAPS: u32 = 3;
 /// Given up after this long, on a host that gives us no CPU.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Niceness of the burner: its `vruntime`, a neighbour of the counter, then grows nine times too fast.
@@ -45,30 +48,57 @@ pub fn cpu(counters: &Counters, request: &Request) -> Result<(), String> {
 }
 
 fn prove_cpu(counters: &Counters, own: &[(Slot, &Path)]) -> Result<(), String> {
-    let before: Vec<_> = own.iter().map(|(slot, dir)| (kernel_ns(dir), total(counters, *slot))).collect();
-    let burnt = thread::spawn(burn).join().map_err(|_| "the burning thread died".to_owned())?;
-    if burnt < Duration::from_millis(1) {
-        return Err(format!("only {burnt:?} of CPU time in {PATIENCE:?}"));
+    let before: Vec<_> = own.iter().map(|(slot, dir)| (kernel_ns(dir), counters.cpu(*slot))).collect();
+    let burnt = thread::scope(|scope| scope.spawn(|| burn(counters)).join())
+        .map_err(|_| "the burning thread died".to_owned())?;
+    if burnt.time < Duration::from_millis(1) {
+        return Err(format!("only {:?} of CPU time in {PATIENCE:?}", burnt.time));
+    }
+    if !burnt.seen {
+        return Err("a running task was not seen by its pid".to_owned());
     }
     // The burner's last slice is charged when it is switched out for good, just after the join.
     let end = Instant::now() + Duration::from_millis(200);
     loop {
         let mut seen = String::new();
         for ((slot, dir), (kernel_before, before)) in own.iter().zip(&before) {
-            let ours = total(counters, *slot).saturating_sub(*before);
+            let now = counters.cpu(*slot);
+            let ours = Burnt {
+                time: Duration::from_nanos(now.ns.saturating_sub(before.ns)),
+                voluntary: now.voluntary.saturating_sub(before.voluntary),
+                forced: now.forced.saturating_sub(before.forced),
+                seen: true,
+            };
             let most = match (kernel_ns(dir), kernel_before) {
                 (Some(after), Some(before)) => after.saturating_sub(*before) + ABOVE,
                 _ => PATIENCE,
             };
-            if ours + BELOW >= burnt && ours <= most {
+            if ours.covers(burnt) && ours.time <= most {
                 return Ok(());
             }
-            let _ = write!(seen, "; {}: {ours:?} of at most {most:?}", dir.display());
+            let _ = write!(seen, "; {} counted {ours:?}, at most {most:?} are true", dir.display());
         }
         if Instant::now() > end {
             return Err(format!("burnt {burnt:?}{seen}"));
         }
         thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// What a thread did by its own account, or a cgroup by ours.
+#[derive(Debug, Clone, Copy)]
+struct Burnt {
+    time: Duration,
+    voluntary: u64,
+    forced: u64,
+    /// The kernel half knew which task it was while it ran.
+    seen: bool,
+}
+
+impl Burnt {
+    /// Whether the part is in the whole. The thread's end is one more switch than it knows of.
+    fn covers(self, part: Self) -> bool {
+        self.time + BELOW >= part.time && self.voluntary >= part.voluntary && self.forced >= part.forced
     }
 }
 
@@ -130,18 +160,20 @@ pub fn life(counters: &Counters, events: &mut LifeEvents, request: &Request) -> 
 /// Our own cgroup's directory and key: under `root`, or where a container of its own namespace sees it.
 fn own_cgroups(hierarchy: u32, root: &Path) -> Result<Vec<(PathBuf, CgroupKey)>, String> {
     const OWN: &str = "/proc/self/cgroup";
-    let text = fs::read_to_string(OWN).map_err(|e| format!("read {OWN}: {e}"))?;
+    let text = fs::read(OWN).map_err(|e| format!("read {OWN}: {e}"))?;
+    let id = hierarchy.to_string();
     let mut path = None;
-    for line in text.lines() {
-        let mut fields = line.splitn(3, ':');
-        if fields.next().and_then(|id| id.parse().ok()) == Some(hierarchy) {
-            path = fields.nth(1).map(|p| p.trim_start_matches('/').to_owned());
+    for line in text.split(|b| *b == b'\n') {
+        let mut fields = line.splitn(3, |b| *b == b':');
+        if fields.next() == Some(id.as_bytes()) {
+            path = fields.nth(1);
         }
     }
     let path = path.ok_or_else(|| format!("{OWN} has no hierarchy {hierarchy}"))?;
+    let path = Path::new(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)));
     let usual = ["", "unified", "cpuacct", "cpu,cpuacct"].map(|dir| Path::new("/sys/fs/cgroup").join(dir));
     let mut found: Vec<(PathBuf, CgroupKey)> = Vec::new();
-    for dir in [root.to_owned()].into_iter().chain(usual).map(|root| root.join(&path)) {
+    for dir in [root.to_owned()].into_iter().chain(usual).map(|root| root.join(path)) {
         let in_hierarchy = dir.join("cgroup.procs").exists();
         let Ok(meta) = fs::metadata(&dir) else { continue };
         let key = CgroupKey::new(meta.ino(), hierarchy);
@@ -149,7 +181,11 @@ fn own_cgroups(hierarchy: u32, root: &Path) -> Result<Vec<(PathBuf, CgroupKey)>,
             found.push((dir, key));
         }
     }
-    if found.is_empty() { Err(format!("no directory for our own cgroup /{path}")) } else { Ok(found) }
+    if found.is_empty() {
+        Err(format!("no directory for our own cgroup /{}", path.display()))
+    } else {
+        Ok(found)
+    }
 }
 
 /// What the kernel says a cgroup has used, its children included.
@@ -162,25 +198,44 @@ fn kernel_ns(dir: &Path) -> Option<Duration> {
     value.trim().parse().ok().map(Duration::from_micros)
 }
 
-fn total(counters: &Counters, slot: Slot) -> Duration {
-    Duration::from_nanos(counters.cpu(slot).ns)
-}
-
-/// Burns [`BURN`] of CPU time on this thread, or what [`PATIENCE`] allows; gives how much.
-fn burn() -> Duration {
+/// Naps a little, so that there are switches of its own will, then burns [`BURN`] of CPU time on this thread, or
+/// what [`PATIENCE`] allows.
+fn burn(counters: &Counters) -> Burnt {
     // Refused in some sandboxes; the proof is then only as strong as without.
     let _ = rustix::process::setpriority_process(None, NICE);
+    for _ in 0..NAPS {
+        thread::sleep(Duration::from_micros(100));
+    }
     let start = Instant::now();
+    let pid = own_pid();
+    let mut seen = pid.is_none();
     loop {
+        let cpu = rustix::thread::sched_getcpu();
+        seen = seen || counters.current.load(cpu).pid == pid.unwrap_or(0);
         let now = clock_gettime(ClockId::ThreadCPUTime);
-        let burnt = Duration::new(
-            u64::try_from(now.tv_sec).unwrap_or(0),
-            u32::try_from(now.tv_nsec).unwrap_or(0).min(999_999_999),
-        );
-        if burnt >= BURN || start.elapsed() > PATIENCE {
-            return burnt;
+        let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+        let time =
+            Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(now.tv_nsec).unwrap_or(0));
+        if time >= BURN || start.elapsed() > PATIENCE {
+            let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+            let number = |name| {
+                let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+                value.trim().parse().ok()
+            };
+            let voluntary = number("voluntary_ctxt_switches:").unwrap_or(u64::from(NAPS));
+            let forced = number("nonvoluntary_ctxt_switches:").unwrap_or(0);
+            return Burnt { time, voluntary, forced, seen };
         }
     }
+}
+
+/// This thread's id as the kernel half sees it; `None` in a namespace of its own, where it has another.
+fn own_pid() -> Option<u64> {
+    /// Of the first namespace, in every kernel.
+    const INITIAL: u64 = 0xefff_fffc;
+    let namespace = fs::metadata("/proc/self/ns/pid").ok()?;
+    (namespace.ino() == INITIAL)
+        .then(|| rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs().into())
 }
 
 /// Sends `count` datagrams to ourselves and receives them.
