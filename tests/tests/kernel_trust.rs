@@ -172,7 +172,7 @@ fn reading_needs_no_rights() {
 fn holds_until_killed() {
     let kernel = load(&request());
     println!("HOLDING");
-    thread::sleep(Duration::from_secs(60));
+    thread::sleep(Duration::from_mins(1));
     drop(kernel);
 }
 
@@ -197,9 +197,9 @@ fn a_killed_process_leaves_nothing() {
         .spawn()
         .unwrap();
     let pid = holder.id();
-    let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines();
+    let mut output = BufReader::new(holder.stdout.take().unwrap()).lines();
     let mut holder = Ended(holder);
-    assert!(lines.any(|line| line.unwrap().contains("HOLDING")));
+    assert!(output.any(|line| line.unwrap().contains("HOLDING")));
     let (programs, maps, links) = (held(pid, "prog_id:"), held(pid, "map_id:"), held(pid, "link_id:"));
     println!("programs {programs:?}, maps {maps:?}, links {links:?}");
     assert!(programs.len() >= 6 && maps.len() >= 8 && links.len() >= 6);

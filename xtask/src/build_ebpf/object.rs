@@ -29,7 +29,69 @@ pub fn without_debug(object: &[u8]) -> Outcome<Vec<u8>> {
     builder.delete_orphans();
     let mut out = Vec::new();
     builder.write(&mut out).map_err(|e| format!("the built object: {e}"))?;
+    plain_names(&mut out)?;
     Ok(out)
+}
+
+/// The kernel takes letters, digits, `_` and `.` in a type's name; the linker makes structs' names so, but leaves
+/// a union `MaybeUninit<u8>` as it is.
+fn plain_names(object: &mut [u8]) -> Outcome {
+    let file = object::File::parse(&*object).map_err(|e| format!("the built object: {e}"))?;
+    let section = file.section_by_name(TYPES).and_then(|section| section.file_range());
+    let (start, len) = section.ok_or("the built object has no .BTF")?;
+    let (start, len) = (start.try_into().unwrap_or(usize::MAX), len.try_into().unwrap_or(usize::MAX));
+    let btf =
+        object.get_mut(start..).and_then(|rest| rest.get_mut(..len)).ok_or("section .BTF is cut off")?;
+    for name in named_types(btf).ok_or("section .BTF is cut off")? {
+        for byte in btf.get_mut(name..).unwrap_or_default().iter_mut().take_while(|byte| **byte != 0) {
+            if !byte.is_ascii_alphanumeric() && !b"_.".contains(byte) {
+                *byte = b'_';
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where the names of structs and unions stand in a BTF section. Other names may hold more: `.maps`, `[u8; 4]`.
+fn named_types(btf: &[u8]) -> Option<Vec<usize>> {
+    let strings = word(btf, 4)? as usize + word(btf, 16)? as usize;
+    let mut names = Vec::new();
+    each_type(btf, |at, kind, _| {
+        let name = word(btf, at)?;
+        if matches!(kind, 4 | 5) && name != 0 {
+            names.push(strings + name as usize);
+        }
+        Some(())
+    })?;
+    Some(names)
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+/// What follows a type's head: words of an entry, number of entries, and whether an entry begins with a name.
+type Entries = (usize, usize, bool);
+
+/// Calls `f` with the place, the kind and the entries of each type of a BTF section.
+fn each_type(btf: &[u8], mut f: impl FnMut(usize, u32, Entries) -> Option<()>) -> Option<()> {
+    let mut at = word(btf, 4)? as usize + word(btf, 8)? as usize;
+    let end = at + word(btf, 12)? as usize;
+    while at < end {
+        let info = word(btf, at + 4)?;
+        let (kind, count) = ((info >> 24) & 0x1f, (info & 0xffff) as usize);
+        let entries = match kind {
+            1 | 14 | 17 => (1, 1, false),
+            3 => (3, 1, false),
+            4 | 5 | 19 => (3, count, true),
+            15 => (3, count, false),
+            6 | 13 => (2, count, true),
+            _ => (0, 0, false),
+        };
+        f(at, kind, entries)?;
+        at += 12 + 4 * entries.0 * entries.1;
+    }
+    Some(())
 }
 
 /// In what two objects differ: one line a section. Nothing if only line information does.
@@ -73,40 +135,23 @@ fn sections(object: &[u8]) -> Outcome<BTreeMap<String, Vec<String>>> {
 
 /// One line for each type of a BTF section, its names spelled out: string offsets move with the line information.
 fn types(btf: &[u8]) -> Option<Vec<String>> {
-    let word = |at: usize| Some(u32::from_le_bytes(btf.get(at..at + 4)?.try_into().ok()?));
-    let header = word(4)? as usize;
-    let (mut at, len, strings) =
-        (header + word(8)? as usize, word(12)? as usize, header + word(16)? as usize);
+    let strings = word(btf, 4)? as usize + word(btf, 16)? as usize;
     let name = |offset: u32| {
         let text = btf.get(strings + offset as usize..).unwrap_or_default();
         String::from_utf8_lossy(text.split(|b| *b == 0).next().unwrap_or_default()).into_owned()
     };
-    let end = at + len;
     let mut lines = Vec::new();
-    while at < end {
-        let info = word(at + 4)?;
-        let count = (info & 0xffff) as usize;
-        // Words of one entry, entries, and whether an entry begins with a name.
-        let (words, entries, named) = match (info >> 24) & 0x1f {
-            1 | 14 | 17 => (1, 1, false),
-            3 => (3, 1, false),
-            4 | 5 | 19 => (3, count, true),
-            15 => (3, count, false),
-            6 | 13 => (2, count, true),
-            _ => (0, 0, false),
-        };
-        let mut line = format!("{} {info:#x} {:#x}", name(word(at)?), word(at + 8)?);
-        at += 12;
-        for _ in 0..entries {
-            for i in 0..words {
-                let value = word(at + 4 * i)?;
-                line.push(' ');
-                line += &if named && i == 0 { name(value) } else { value.to_string() };
-            }
-            at += 4 * words;
+    each_type(btf, |at, _, (words, count, named)| {
+        let mut line =
+            format!("{} {:#x} {:#x}", name(word(btf, at)?), word(btf, at + 4)?, word(btf, at + 8)?);
+        for i in 0..words * count {
+            let value = word(btf, at + 12 + 4 * i)?;
+            line.push(' ');
+            line += &if named && i % words == 0 { name(value) } else { value.to_string() };
         }
         lines.push(line);
-    }
+        Some(())
+    })?;
     Some(lines)
 }
 
