@@ -17,7 +17,7 @@ pub fn load(settings: &Settings, layout: Option<&Layout>) -> Result<Kernel, Stri
     let required = settings.ebpf == EbpfMode::Require;
     let kernel = match request(settings, layout) {
         Ok(request) => bpf::load(&request),
-        Err((reason, detail)) => none(reason, detail),
+        Err((reason, detail)) => none(reason, &detail),
     };
     let down: Vec<&ProgramStatus> = kernel.status.iter().filter(|status| !status.up()).collect();
     if required && !down.is_empty() {
@@ -49,8 +49,8 @@ fn request(settings: &Settings, layout: Option<&Layout>) -> Result<bpf::Request,
     Ok(request)
 }
 
-fn none(reason: Reason, detail: String) -> Kernel {
-    let status = |program| ProgramStatus { program, reason, detail: detail.clone() };
+fn none(reason: Reason, detail: &str) -> Kernel {
+    let status = |program| ProgramStatus { program, reason, detail: detail.to_owned() };
     Kernel::none(Program::ALL.map(status).into())
 }
 
