@@ -24,7 +24,7 @@ use super::{
 };
 use crate::source::{
     cgroup::{
-        CgroupPath, Place, walk,
+        CgroupPath, PLACES, Place, walk,
         watch::{Notice, Watcher},
     },
     runtime::Answer,
@@ -88,12 +88,13 @@ impl Discovery {
         post: Post,
         inbox: Receiver<Message>,
     ) -> io::Result<Self> {
-        let watcher = Watcher::new(lives.is_none())
+        let watcher = Watcher::new()
             .inspect_err(|error| {
                 tracing::warn!(%error, "inotify_init1: limits of containers are read at each scrape");
             })
             .ok();
         let mut thread = Thread {
+            told: told(&census, lives.is_some()),
             census,
             watcher,
             lives,
@@ -123,6 +124,8 @@ struct Thread {
     census: Census,
     watcher: Option<Watcher>,
     lives: Option<Box<dyn Lives>>,
+    /// By place: whether the kernel half tells of births and deaths there.
+    told: [bool; PLACES],
     inbox: Receiver<Message>,
     bell: Arc<OwnedFd>,
     /// Cgroups of which something is new.
@@ -277,10 +280,11 @@ impl Thread {
 
     fn watch(&mut self, place: Place, path: &CgroupPath) -> bool {
         let Some(watcher) = &mut self.watcher else { return false };
-        if !watcher.add(&self.census.layout, place, path) {
+        let is_told = self.told.get(place) == Some(&true);
+        if !watcher.add(&self.census.layout, place, path, !is_told) {
             return false;
         }
-        if self.lives.is_none() {
+        if !is_told {
             let mut born = Vec::new();
             if let Some(hierarchy) = self.census.layout.hierarchy(place) {
                 walk::below(hierarchy, path, &mut |child, id| born.push((child.clone(), id)));
@@ -304,6 +308,13 @@ impl Thread {
         *looks += 1;
         *looks < PATIENCE
     }
+}
+
+/// The kernel half tells of the hierarchies that it counts in.
+fn told(census: &Census, lives: bool) -> [bool; PLACES] {
+    let layout = &census.layout;
+    let is_counted = |place| Some(place) == layout.cpuacct || Some(place) == layout.unified;
+    std::array::from_fn(|place| lives && is_counted(place))
 }
 
 fn unwatch(watcher: Option<&mut Watcher>, place: Place, path: &CgroupPath) {

@@ -35,35 +35,32 @@ pub enum Notice {
 #[derive(Debug)]
 pub struct Watcher {
     inotify: OwnedFd,
-    sees: WatchFlags,
     watched: HashMap<i32, (Place, CgroupPath)>,
     numbers: HashMap<(Place, CgroupPath), i32>,
     buffer: Vec<MaybeUninit<u8>>,
 }
 
 impl Watcher {
-    /// A watcher of writes, and of births and deaths if `lives`.
+    /// A watcher that watches nothing yet.
     ///
     /// # Errors
     /// What `inotify_init1` says.
-    pub fn new(lives: bool) -> io::Result<Self> {
-        let mut sees = WatchFlags::MODIFY | WatchFlags::ONLYDIR;
-        if lives {
-            sees |= WatchFlags::CREATE | WatchFlags::DELETE;
-        }
+    pub fn new() -> io::Result<Self> {
         Ok(Self {
             inotify: inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?,
-            sees,
             watched: HashMap::new(),
             numbers: HashMap::new(),
             buffer: vec![MaybeUninit::uninit(); BUFFER],
         })
     }
 
-    /// Watches a cgroup's directory. `false`: it is gone, or there is no watch left.
-    pub fn add(&mut self, layout: &Layout, place: Place, path: &CgroupPath) -> bool {
+    /// Watches a cgroup's directory for writes, and for births and deaths below if `lives`. `false`: it is gone, or
+    /// there is no watch left.
+    pub fn add(&mut self, layout: &Layout, place: Place, path: &CgroupPath, lives: bool) -> bool {
         let Some(hierarchy) = layout.hierarchy(place) else { return false };
-        let Ok(number) = inotify::add_watch(&self.inotify, hierarchy.directory(path), self.sees) else {
+        let also = if lives { WatchFlags::CREATE | WatchFlags::DELETE } else { WatchFlags::empty() };
+        let sees = WatchFlags::MODIFY | WatchFlags::ONLYDIR | also;
+        let Ok(number) = inotify::add_watch(&self.inotify, hierarchy.directory(path), sees) else {
             return false;
         };
         let key = (place, path.clone());
@@ -164,10 +161,10 @@ mod tests {
             unified: Some(0),
             partial: false,
         };
-        let mut watcher = Watcher::new(true).unwrap();
+        let mut watcher = Watcher::new().unwrap();
         let a = CgroupPath::new(b"/a");
-        assert!(watcher.add(&layout, 0, &a));
-        assert!(!watcher.add(&layout, 0, &CgroupPath::new(b"/missing")));
+        assert!(watcher.add(&layout, 0, &a, true));
+        assert!(!watcher.add(&layout, 0, &CgroupPath::new(b"/missing"), true));
 
         std::fs::create_dir(mount.join("a/b")).unwrap();
         for file in ["cpu.max", "cgroup.procs", "cgroup.subtree_control"] {
