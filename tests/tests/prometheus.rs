@@ -71,12 +71,13 @@ fn device_bytes(device: &str, direction: &str) -> f64 {
     fs::read_to_string(path).unwrap().trim().parse().unwrap()
 }
 
-/// Idle and all CPU time since boot, in ticks, from the first line of `/proc/stat`; guest time is within user.
-fn proc_stat() -> (f64, f64) {
+/// CPU time since boot, in ticks, from the first line of `/proc/stat`: idle, all, and what programs used (user, nice,
+/// system; guest time is within user).
+fn proc_stat() -> [f64; 3] {
     let text = fs::read_to_string("/proc/stat").unwrap();
     let ticks = text.lines().next().unwrap().split_whitespace().skip(1).take(8);
     let ticks: Vec<f64> = ticks.map(|word| word.parse().unwrap()).collect();
-    (ticks[3], ticks.iter().sum())
+    [ticks[3], ticks.iter().sum(), ticks[..3].iter().sum()]
 }
 
 fn meminfo(field: &str) -> f64 {
@@ -101,8 +102,42 @@ struct Truth {
     stop: Arc<AtomicBool>,
 }
 
-/// Ticks idle, ticks in all, CPU seconds of the burning container, bytes received on the bridge.
-type Counts = [f64; 4];
+/// What the kernel says at one moment.
+#[derive(Clone, Copy)]
+struct Counts {
+    idle_ticks: f64,
+    all_ticks: f64,
+    used_ticks: f64,
+    burnt_seconds: f64,
+    bridge_bytes: f64,
+    used_memory: f64,
+}
+
+impl Counts {
+    fn now(burn: &str, bridge: &str) -> Self {
+        let [idle_ticks, all_ticks, used_ticks] = proc_stat();
+        Self {
+            idle_ticks,
+            all_ticks,
+            used_ticks,
+            burnt_seconds: Scene::cpu(burn),
+            bridge_bytes: device_bytes(bridge, "rx"),
+            used_memory: meminfo("MemTotal") - meminfo("MemAvailable"),
+        }
+    }
+
+    /// Each figure of both by the same rule.
+    fn with(self, other: Self, rule: impl Fn(f64, f64) -> f64) -> Self {
+        Self {
+            idle_ticks: rule(self.idle_ticks, other.idle_ticks),
+            all_ticks: rule(self.all_ticks, other.all_ticks),
+            used_ticks: rule(self.used_ticks, other.used_ticks),
+            burnt_seconds: rule(self.burnt_seconds, other.burnt_seconds),
+            bridge_bytes: rule(self.bridge_bytes, other.bridge_bytes),
+            used_memory: rule(self.used_memory, other.used_memory),
+        }
+    }
+}
 
 impl Truth {
     fn record(scene: &Scene) -> Self {
@@ -112,8 +147,7 @@ impl Truth {
         let (into, ended) = (Arc::clone(&rows), Arc::clone(&stop));
         std::thread::spawn(move || {
             while !ended.load(Ordering::Relaxed) {
-                let (idle, all) = proc_stat();
-                let row = (now().as_secs_f64(), [idle, all, Scene::cpu(&burn), device_bytes(&bridge, "rx")]);
+                let row = (now().as_secs_f64(), Counts::now(&burn, &bridge));
                 into.lock().unwrap().push(row);
                 std::thread::sleep(Duration::from_millis(100));
             }
@@ -127,14 +161,13 @@ impl Truth {
         let after = rows.partition_point(|row| row.0 < time);
         let ((t0, old), (t1, new)) = (rows[after - 1], rows[after]);
         let share = (time - t0) / (t1 - t0);
-        std::array::from_fn(|i| old[i] + (new[i] - old[i]) * share)
+        old.with(new, |old, new| old + (new - old) * share)
     }
 
     /// How much each count grew a second in the span that `range` has samples of.
     fn rates(&self, prometheus: &Prometheus, range: &str, at: Duration) -> Counts {
         let (first, last) = prometheus.span_at(range, at);
-        let (old, new) = (self.at(first), self.at(last));
-        std::array::from_fn(|i| (new[i] - old[i]) / (last - first))
+        self.at(first).with(self.at(last), |old, new| (new - old) / (last - first))
     }
 }
 
@@ -154,7 +187,8 @@ fn queries_answer_what_the_load_did() {
     std::thread::sleep(Duration::from_secs(62));
     let end = now();
     std::thread::sleep(Duration::from_millis(300));
-    let [idle, all, burnt, on_bridge] = truth.rates(&prometheus, "up[1m]", end);
+    let rates = truth.rates(&prometheus, "up[1m]", end);
+    let (_, last) = prometheus.span_at("up[1m]", end);
 
     let one = |query: &str| {
         let answer = prometheus.query_at(query, end);
@@ -164,16 +198,16 @@ fn queries_answer_what_the_load_did() {
     near(
         "node CPU use in %",
         one("100 - avg(rate(node_cpu_seconds_total{mode=\"idle\"}[1m])) * 100"),
-        100.0 - idle / all * 100.0,
+        100.0 - rates.idle_ticks / rates.all_ticks * 100.0,
     );
     near(
         "CPU of the burning container",
         one("rate(container_cpu_usage_seconds_total{name=\"burn\"}[1m])"),
-        burnt,
+        rates.burnt_seconds,
     );
-    assert!(burnt > 0.2, "the load hardly ran: {burnt} CPUs");
+    assert!(rates.burnt_seconds > 0.2, "the load hardly ran: {} CPUs", rates.burnt_seconds);
 
-    let used = meminfo("MemTotal") - meminfo("MemAvailable");
+    let used = truth.at(last).used_memory;
     near("used memory", one("node_memory_MemTotal_bytes - node_memory_MemAvailable_bytes"), used);
     near(
         "used memory in %",
@@ -197,7 +231,7 @@ fn queries_answer_what_the_load_did() {
     );
 
     let received = format!("rate(node_network_receive_bytes_total{{device=\"{bridge}\"}}[1m])");
-    near("received on the bridge", one(&received), on_bridge);
+    near("received on the bridge", one(&received), rates.bridge_bytes);
     near("received on the bridge, by the load", one(&received), SENT as f64 * ON_DEVICE);
     for direction in ["transmit", "receive"] {
         let query = format!("rate(node_network_{direction}_bytes_total{{device!=\"lo\"}}[1m])");
@@ -264,11 +298,23 @@ fn restarts_under_load_make_no_false_increase() {
 
     let span = ended.saturating_sub(begun);
     let range = format!("{}ms", span.as_millis());
-    let [idle, _, burnt, sent] = truth.rates(&prometheus, &format!("up[{range}]"), ended);
+    let rates = truth.rates(&prometheus, &format!("up[{range}]"), ended);
     for (counter, what, rate) in [
-        ("container_cpu_usage_seconds_total{name=\"burn\"}", "CPU seconds of a container", burnt),
-        ("node_cpu_seconds_total{mode=\"idle\"}", "idle seconds of the node", idle / 100.0),
-        ("container_network_transmit_bytes_total{name=\"send\"}", "bytes sent by a container", sent),
+        (
+            "container_cpu_usage_seconds_total{name=\"burn\"}",
+            "CPU seconds of a container",
+            rates.burnt_seconds,
+        ),
+        (
+            "node_cpu_seconds_total{mode=~\"user|nice|system\"}",
+            "CPU seconds of the node",
+            rates.used_ticks / 100.0,
+        ),
+        (
+            "container_network_transmit_bytes_total{name=\"send\"}",
+            "bytes sent by a container",
+            rates.bridge_bytes,
+        ),
     ] {
         let sum = |function: &str| {
             let answer = prometheus.query_at(&format!("sum({function}({counter}[{range}]))"), ended);
