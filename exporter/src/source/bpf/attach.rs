@@ -116,11 +116,11 @@ fn bring_up(
         let reason = if forbidden { Reason::NoPermission } else { Reason::Rejected };
         return Err(Failure { reason, detail: format!("bpf(BPF_MAP_CREATE): {error}") });
     }
-    let types = Types::from_sys_fs().ok();
     let offsets = find_offsets(request, failed);
     let mut ebpf = load_object(request, &offsets)?;
     kernel.log = KernelLog::of(&mut ebpf);
     let (mut counters, ring) = map_memory(request, &mut ebpf)?;
+    let types = Types::from_sys_fs().ok();
     let counting = request.stats.then(|| aya::sys::enable_stats(aya::sys::Stats::RunTime));
     let counting = counting.transpose().map_err(|e| Failure::new(Reason::Rejected, &e))?;
 
@@ -137,6 +137,7 @@ fn bring_up(
             failed.insert(program, failure);
         }
     }
+    drop(types);
     if !attached.up.contains(&Program::Life) {
         counters.lock().stop_offering();
     }
@@ -234,6 +235,8 @@ fn load_object(request: &Request, offsets: &Offsets) -> Result<Ebpf, Failure> {
     };
     let (slots, mask, hierarchy) = (u64::from(bank), u64::from(offers - 1), u64::from(request.cpu.id));
     let mut loader = EbpfLoader::new();
+    // It has read the kernel's types, some 25 MB, for relocations that the object does not have.
+    loader.btf(None);
     loader
         .map_max_entries(names::MAP_SLOTS, bank)
         .map_max_entries(names::MAP_OWNERS, bank)
@@ -275,7 +278,7 @@ fn map_memory(request: &Request, ebpf: &mut Ebpf) -> Result<(Counters, RingBuf<M
         cpu: Some(mapped(ebpf, names::MAP_CPU, banks(Program::Cpu), Access::Write)?),
         net: Some(mapped(ebpf, names::MAP_NET, banks(Program::Net), Access::Write)?),
         current: mapped(ebpf, names::MAP_CURRENT, cpus, Access::Read)?,
-        cpus: AtomicUsize::new(cpus),
+        cpus: AtomicUsize::new(0),
     };
     Ok((counters, ring))
 }

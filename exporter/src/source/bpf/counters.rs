@@ -140,17 +140,13 @@ impl Counters {
 
     /// How the slots stand. Also notices CPUs that came online: to be called once per scrape.
     pub fn usage(&self) -> SlotUsage {
-        let mut seen = self.cpus.load(Ordering::Relaxed);
+        self.see_cpus();
         let (mut dropped, mut unseen) = (0, 0);
         for cpu in 0..self.current.len() {
             let current = self.current.load(cpu);
             dropped += current.dropped;
             unseen += current.unseen;
-            if current.since_ns != 0 {
-                seen = seen.max(cpu + 1);
-            }
         }
-        self.cpus.fetch_max(seen, Ordering::Relaxed);
         let mut slots = self.lock();
         self.recycle(&mut slots);
         let life = slots.life();
@@ -186,6 +182,15 @@ impl Counters {
         }
         // Switching faster than we look: its slices are too short to matter.
         (record, 0)
+    }
+
+    /// Widens the sums to every CPU that ever ran something: hosts with room for hundreds have a handful.
+    pub(super) fn see_cpus(&self) {
+        let ran = |cpu: &usize| self.cpu.is_none() || self.current.load(*cpu).since_ns != 0;
+        let last = (self.cpus.load(Ordering::Relaxed)..self.current.len()).rev().find(ran);
+        if let Some(last) = last {
+            self.cpus.fetch_max(last + 1, Ordering::Relaxed);
+        }
     }
 
     /// Lets go of the figures of programs that are not in `up`.

@@ -23,7 +23,8 @@ pub enum Life {
     Died,
 }
 
-/// One birth or death.
+/// One birth or death, in the hierarchy of CPU time or in cgroup v2. Where these are two, a container that is in both
+/// is told of twice, by different keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LifeEvent<'a> {
     /// Which of the two.
@@ -32,7 +33,8 @@ pub struct LifeEvent<'a> {
     pub key: CgroupKey,
     /// Steps below the hierarchy's root: 1 for a top-level cgroup.
     pub level: u32,
-    /// Path from the hierarchy's root, `/` first, as the initial namespace sees it; bytes of any kind but 0.
+    /// Path from the hierarchy's root, `/` first, as the initial namespace sees it; bytes of any kind but 0. The
+    /// kernel cuts what is longer than 1,023.
     pub path: &'a [u8],
     /// Its slot; at a birth `None` means that every slot was taken.
     pub slot: Option<Slot>,
@@ -69,6 +71,7 @@ impl LifeEvents {
             }
             f(LifeEvent { what, key: record.key, level: record.level, path, slot });
         }
+        self.counters.see_cpus();
         let mut slots = self.counters.lock();
         if count < AT_ONCE {
             slots.sweep();

@@ -98,3 +98,42 @@ impl Offsets {
         self.fill(btf, &[(offset::CSS_CGROUP, "cgroup_subsys_state", "cgroup", 8)])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    #[test]
+    fn a_kernel_without_the_types_is_said_to_lack_them() {
+        // A sound blob that describes nothing: header, no types, the empty string.
+        let mut blob = vec![0x9f, 0xeb, 1, 0];
+        blob.extend([24u32, 0, 0, 0, 1].iter().flat_map(|w| w.to_le_bytes()));
+        blob.push(0);
+        let btf = Btf::parse(&blob).unwrap();
+        for hierarchy in [0, 2] {
+            let offsets = Offsets::read(&btf, hierarchy);
+            assert_eq!(offsets.cpu, Some(BtfError::NoType("cgroup".to_owned())));
+            assert_eq!(offsets.life, Some(BtfError::NoType("cgroup".to_owned())));
+            assert!(offsets.values().is_empty());
+        }
+    }
+
+    #[test]
+    fn this_kernel_is_read_in_full_and_v1_differs_from_v2() {
+        let Ok(blob) = std::fs::read(VMLINUX) else { return };
+        let btf = Btf::parse(&blob).unwrap();
+        let [v2, v1] = [0, 2].map(|hierarchy| Offsets::read(&btf, hierarchy));
+        assert_eq!((&v2.cpu, &v2.life), (&None, &None));
+        let has = |offsets: &Offsets, name| offsets.values().iter().any(|(known, _)| *known == name);
+        assert!(has(&v2, offset::CSS_SET_DEFAULT) && !has(&v2, offset::CSS_SET_CPUACCT));
+        assert!(v1.cpu.is_some() || has(&v1, offset::CSS_SET_CPUACCT));
+    }
+
+    #[test]
+    fn a_poisoned_offset_replaces_the_true_one() {
+        let mut offsets = Offsets { values: vec![("A", 1), ("B", 2)], cpu: None, life: None };
+        offsets.poison("A", 9);
+        assert_eq!(offsets.values(), [("B", 2), ("A", 9)]);
+    }
+}

@@ -60,6 +60,7 @@ fn prove_cpu(counters: &Counters, own: &[(Slot, &Path)]) -> Result<(), String> {
     // The burner's last slice is charged when it is switched out for good, just after the join.
     let end = Instant::now() + Duration::from_millis(200);
     loop {
+        counters.see_cpus();
         let mut seen = String::new();
         for ((slot, dir), (kernel_before, before)) in own.iter().zip(&before) {
             let now = counters.cpu(*slot);
@@ -112,6 +113,7 @@ pub fn net(counters: &Counters, request: &Request) -> Result<(), String> {
     let slots: Vec<_> = own.iter().filter_map(|(_, key)| counters.enter(*key)).collect();
     let before: Vec<_> = slots.iter().map(|slot| counters.net(*slot).loopback).collect();
     let conversation = converse(COUNT);
+    counters.see_cpus();
     let after: Vec<_> = slots.iter().map(|slot| counters.net(*slot).loopback).collect();
     for (_, key) in &own {
         counters.leave(*key);

@@ -52,6 +52,8 @@ pub struct Slots {
     offers: Option<u64>,
     /// Free slots kept from the kernel half for cgroups whose birth nobody saw.
     reserve: usize,
+    /// Offers that we know to be taken.
+    noticed: u64,
     lost: u64,
     times_full: u64,
 }
@@ -70,6 +72,7 @@ impl Slots {
             held: HashMap::with_capacity(count as usize),
             offers: None,
             maps,
+            noticed: 0,
             lost: 0,
             times_full: 0,
         }
@@ -176,6 +179,7 @@ impl Slots {
         for slot in 0..self.states.len() {
             let slot = u32::try_from(slot).unwrap_or(NO_SLOT);
             if self.taken_by(slot).is_some() && self.owner(slot).dead != 0 {
+                self.noticed += 1;
                 self.set(slot, State::Leaving);
                 self.leaving.push_back((slot, Instant::now()));
             }
@@ -205,12 +209,16 @@ impl Slots {
     }
 
     fn hold(&mut self, key: CgroupKey, slot: u32) {
+        self.noticed += u64::from(self.taken_by(slot).is_some());
         self.set(slot, State::Held);
         self.held.insert(key, slot);
     }
 
     /// The slot that the kernel half gave to `key` without our having noticed.
     fn adopt(&mut self, key: CgroupKey) -> Option<u32> {
+        if self.life().taken == self.noticed {
+            return None;
+        }
         let count = u32::try_from(self.states.len()).unwrap_or(NO_SLOT);
         let slot = (0..count).find(|slot| self.taken_by(*slot) == Some(key))?;
         self.hold(key, slot);
