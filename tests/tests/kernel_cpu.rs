@@ -8,8 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use exporter::source::bpf::{Counters, Program, Slot};
-use kernel_support::{Ended, Group, cpu_hierarchy, load, only, turn, until};
+use exporter::source::bpf::{Counters, CpuHierarchy, Program, Request, Slot};
+use kernel_support::{Ended, Group, cpu_hierarchy, load, only, turn, until, v2_root};
 
 const SPIN: &str = "while :; do :; done";
 const FORK: &str = "while :; do /bin/true; done";
@@ -28,9 +28,20 @@ fn look(group: &Group, counters: &Counters) -> (Duration, Duration, Duration) {
 #[test]
 fn a_busy_cgroup_agrees_with_the_kernel_within_a_hundredth() {
     let Some(_turn) = turn() else { return };
-    let kernel = load(&only(Program::Cpu));
+    agrees(cpu_hierarchy());
+}
+
+/// cgroup v2 keeps each cgroup's CPU time even where the cpu controller is with v1.
+#[test]
+fn it_agrees_in_cgroup_v2_too() {
+    let Some(_turn) = turn() else { return };
+    agrees(CpuHierarchy { id: 0, root: v2_root() });
+}
+
+fn agrees(cpu: CpuHierarchy) {
+    let group = Group::new(&cpu.root, cpu.id, "busy");
+    let kernel = load(&Request { cpu, ..only(Program::Cpu) });
     let counters = kernel.counters.as_ref().unwrap();
-    let group = Group::cpu("busy");
     counters.enter(group.key).unwrap();
     let load = [group.run(SPIN), group.run(SPIN), group.run(SPIN), group.run(FORK)].map(Ended);
     sleep(Duration::from_millis(200));

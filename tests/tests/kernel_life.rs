@@ -4,6 +4,7 @@
 mod kernel_support;
 
 use std::{
+    cell::Cell,
     ffi::OsStr,
     fs,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
@@ -266,4 +267,60 @@ fn what_existed_before_is_entered_once() {
     let twin = CgroupKey::new(early.key.id, early.key.hierarchy + 1000);
     assert_ne!(counters.enter(twin), Some(slot), "an id is unique in its hierarchy only");
     assert!(cpu_hierarchy().root.is_dir());
+}
+
+/// As fast as the kernel makes them: more than there are slots in a grace time, so some go without. All of those are
+/// counted, and no slot is lost.
+#[test]
+fn a_storm_costs_figures_but_no_slot() {
+    let Some(_turn) = turn() else { return };
+    let (kernel, mut life) = with_slots(512);
+    let counters = kernel.counters.as_ref().unwrap();
+    let parent = Group::cpu("storm");
+    drain(&mut life);
+    let before = counters.usage();
+    let makers: Vec<_> = (0..2)
+        .map(|maker| {
+            let dir = parent.dir.clone();
+            std::thread::spawn(move || {
+                let start = Instant::now();
+                let made = (0..).take_while(|i| {
+                    let dir = dir.join(format!("{maker}-{i}"));
+                    fs::create_dir(&dir).unwrap();
+                    fs::remove_dir(&dir).unwrap();
+                    start.elapsed() < Duration::from_secs(2)
+                });
+                made.count() as u64 + 1
+            })
+        })
+        .collect();
+    let (born, died, without) = (Cell::new(0), Cell::new(0), Cell::new(0));
+    let handle = |life: &mut LifeEvents| {
+        life.drain(|e| match e.what {
+            Life::Born => {
+                born.update(|n: u64| n + 1);
+                without.update(|n| n + u64::from(e.slot.is_none()));
+            }
+            Life::Died => {
+                died.update(|n| n + 1);
+                counters.leave(e.key);
+            }
+        })
+    };
+    while makers.iter().any(|maker| !maker.is_finished()) {
+        handle(&mut life);
+        sleep(Duration::from_millis(1));
+    }
+    let made: u64 = makers.into_iter().map(|maker| maker.join().unwrap()).sum();
+    while handle(&mut life) > 0 {}
+    let (born, died, without): (u64, u64, u64) = (born.get(), died.get(), without.get());
+    let after = counters.usage();
+    println!("{made} made, {born} born, {died} died, {without} without a slot; {after:?}");
+    assert!(born + died + after.events_lost >= 2 * made, "every event is told or counted as lost");
+    assert!(after.times_full - before.times_full >= without);
+    let settled = until(Duration::from_secs(5), || {
+        handle(&mut life);
+        counters.usage().used <= before.used + 20
+    });
+    assert!(settled, "{:?} of {before:?}", counters.usage());
 }
