@@ -21,8 +21,7 @@ pub fn load(settings: &Settings, layout: Option<&Layout>) -> Result<Kernel, Stri
     };
     let down: Vec<&ProgramStatus> = kernel.status.iter().filter(|status| !status.up()).collect();
     if required && !down.is_empty() {
-        let said = down.iter().map(|status| said(status)).collect::<Vec<_>>().join("; ");
-        return Err(format!("--ebpf=require: {said}"));
+        return Err(format!("--ebpf=require: {}", said(&down)));
     }
     report(&kernel.status);
     Ok(kernel)
@@ -54,8 +53,15 @@ fn none(reason: Reason, detail: &str) -> Kernel {
     Kernel::none(Program::ALL.map(status).into())
 }
 
-fn said(status: &ProgramStatus) -> String {
-    format!("{}: {}: {}", status.program.name(), status.reason, status.detail)
+/// What keeps these programs from running, each cause once.
+fn said(down: &[&ProgramStatus]) -> String {
+    let alike = |a: &&ProgramStatus, b: &&ProgramStatus| (a.reason, &a.detail) == (b.reason, &b.detail);
+    let causes = down.chunk_by(alike).filter_map(|group| {
+        let names: Vec<_> = group.iter().map(|status| status.program.name()).collect();
+        let first = group.first()?;
+        Some(format!("{}: {}: {}", names.join(", "), first.reason, first.detail))
+    });
+    causes.collect::<Vec<_>>().join("; ")
 }
 
 /// One line when all fare alike, else one for each.
@@ -77,5 +83,21 @@ fn report(status: &[ProgramStatus]) {
         } else {
             tracing::warn!(program, reason, detail, "eBPF program does not run");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_that_fail_alike_are_named_together() {
+        let status =
+            |program, reason, detail: &str| ProgramStatus { program, reason, detail: detail.to_owned() };
+        let life = status(Program::Life, Reason::NoBtf, "none");
+        let cpu = status(Program::Cpu, Reason::NoBtf, "none");
+        let net = status(Program::Net, Reason::NoCgroup2, "not mounted");
+        assert_eq!(said(&[&life, &cpu, &net]), "life, cpu: no_btf: none; net: no_cgroup2: not mounted");
+        assert_eq!(said(&[&net]), "net: no_cgroup2: not mounted");
     }
 }
