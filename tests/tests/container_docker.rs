@@ -176,7 +176,7 @@ fn networks(docker: &Docker, half: &mut Half) {
     assert_eq!(of("bridged", "receive_errors", "eth0"), Some(0.0));
 
     let received = of("hosted", "receive_bytes", "host").unwrap();
-    assert!(received >= 8.0 * MIB && received < 9.0 * MIB, "{received} bytes by the host-network container");
+    assert!((8.0 * MIB..9.0 * MIB).contains(&received), "{received} bytes by the host-network container");
     let sockets = page.value("container_socket_receive_bytes_total", &[("name", "hosted")]).unwrap();
     assert!(sockets >= received, "sockets count loopback too: {sockets}");
     let other = page.matching("container_network_receive_bytes_total", &[("name", "hosted")]).count();

@@ -12,7 +12,7 @@ impl KernelSide {
         let (cpu, net) = (is_up(Program::Cpu), is_up(Program::Net));
         let counters = kernel.counters.clone()?;
         let lives = kernel.life.take().map(|events| {
-            Box::new(Events { events, counters: Arc::clone(&counters), lost: 0 }) as Box<dyn Lives>
+            Box::new(Events { ring: events, counters: Arc::clone(&counters), lost: 0 }) as Box<dyn Lives>
         });
         Some(Self { counts: Arc::new(Counting { counters, cpu, net }), lives })
     }
@@ -87,7 +87,7 @@ fn traffic(traffic: bpf::Traffic) -> Traffic {
 
 #[derive(Debug)]
 struct Events {
-    events: LifeEvents,
+    ring: LifeEvents,
     counters: Arc<Counters>,
     /// Events known to be lost.
     lost: u64,
@@ -95,11 +95,11 @@ struct Events {
 
 impl Lives for Events {
     fn descriptor(&self) -> BorrowedFd<'_> {
-        self.events.as_fd()
+        self.ring.as_fd()
     }
 
     fn drain(&mut self, each: &mut dyn FnMut(Life<'_>)) -> bool {
-        self.events.drain(|event| {
+        self.ring.drain(|event| {
             let key = ours(event.key);
             each(match event.what {
                 bpf::Life::Born => Life::Born { key, path: event.path },

@@ -181,7 +181,7 @@ impl Census {
     /// Takes in what a runtime says of a container.
     pub fn named(&mut self, answer: Answer) {
         let mut roster = self.roster.lock();
-        self.names.take(answer, &mut roster);
+        Names::take(answer, &mut roster);
         self.retarget(&roster);
     }
 

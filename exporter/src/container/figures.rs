@@ -141,9 +141,10 @@ impl FigureReader {
     /// than was used on a machine whose host steals.
     fn read_count(&mut self, entry: &mut Entry, count: Count) -> Result<(), Gone> {
         entry.cpu = CpuFigures {
-            throttling: match entry.spec.has_quota() {
-                true => self.reader.throttling(&entry.files, &entry.path)?,
-                false => None,
+            throttling: if entry.spec.has_quota() {
+                self.reader.throttling(&entry.files, &entry.path)?
+            } else {
+                None
             },
             ..CpuFigures::default()
         };

@@ -143,7 +143,9 @@ impl LinkReader {
             }
         } else {
             self.read_file(&self.procfs.join("1/net/dev"), &CgroupPath::root(), rows);
-            targets.iter().for_each(|target| self.read_process(target, rows));
+            for target in &targets {
+                self.read_process(target, rows);
+            }
         }
         self.copy = targets;
     }

@@ -93,15 +93,17 @@ static FAILURES: Family = Family::counter(
 #[derive(Debug)]
 pub struct Writer {
     /// Type and scope of a page fault, and where its number is.
-    faults: [(Labels, fn(&MemoryStat) -> Option<u64>); 4],
+    faults: [(Labels, Faults); 4],
 }
+
+type Faults = fn(&MemoryStat) -> Option<u64>;
 
 impl Writer {
     /// Prepares the labels.
     pub fn new() -> Self {
         let kind = |kind, scope| Labels::new([("failure_type", kind), ("scope", scope)]);
-        let faults: fn(&MemoryStat) -> Option<u64> = |stat| stat.pgfault;
-        let major: fn(&MemoryStat) -> Option<u64> = |stat| stat.pgmajfault;
+        let faults: Faults = |stat| stat.pgfault;
+        let major: Faults = |stat| stat.pgmajfault;
         Self {
             faults: [
                 (kind("pgfault", "container"), faults),

@@ -42,7 +42,7 @@ impl Names {
     }
 
     /// Takes in what a runtime says.
-    pub fn take(&self, answer: Answer, roster: &mut Roster) {
+    pub fn take(answer: Answer, roster: &mut Roster) {
         match answer {
             Answer::Is(known) => {
                 for entry in entries_of(roster, &known.id) {

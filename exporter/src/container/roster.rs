@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::entry::Entry;
-use crate::source::cgroup::CgroupPath;
+use crate::source::cgroup::{CgroupPath, files::Files};
 
 /// The dead that are kept at most; the oldest go first.
 const MOST_DEAD: usize = 1_000;
@@ -46,7 +46,7 @@ impl Roster {
         if self.keep_dead.is_zero() {
             return;
         }
-        entry.files = Default::default();
+        entry.files = Files::default();
         entry.died = Some(now);
         self.dead.retain(|dead| dead.path != entry.path);
         if self.dead.len() >= MOST_DEAD {
@@ -102,14 +102,14 @@ mod tests {
 
     #[test]
     fn the_dead_are_shown_for_their_time() {
-        let mut roster = Roster::new(Duration::from_secs(60));
+        let mut roster = Roster::new(Duration::from_mins(1));
         let now = Instant::now();
         roster.insert(entry("/a"));
         roster.bury(&CgroupPath::new(b"/a"), now);
         roster.bury_unlisted(entry("/b"), now + Duration::from_secs(1));
         let shown: Vec<_> = roster.shown(now).map(|entry| entry.path.clone()).collect();
         assert_eq!(shown, [CgroupPath::new(b"/a"), CgroupPath::new(b"/b")]);
-        roster.expire(now + Duration::from_secs(60));
+        roster.expire(now + Duration::from_mins(1));
         assert_eq!(roster.dead.len(), 1);
         roster.expire(now + Duration::from_secs(61));
         assert_eq!(roster.dead.len(), 0);
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_path_is_shown_once_when_it_lives_again() {
-        let mut roster = Roster::new(Duration::from_secs(60));
+        let mut roster = Roster::new(Duration::from_mins(1));
         let now = Instant::now();
         for _ in 0..2 {
             roster.insert(entry("/a"));
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_number_of_the_dead_is_bounded() {
-        let mut roster = Roster::new(Duration::from_secs(60));
+        let mut roster = Roster::new(Duration::from_mins(1));
         let now = Instant::now();
         for number in 0..10_000 {
             roster.bury_unlisted(entry(&format!("/{number}")), now);

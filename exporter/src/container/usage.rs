@@ -111,8 +111,8 @@ impl Usage {
 mod tests {
     use super::*;
 
-    fn finished(finished: u64) -> Option<Count> {
-        Some(Count { finished, running: 0 })
+    fn finished(finished: u64) -> Count {
+        Count { finished, running: 0 }
     }
 
     #[test]
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn a_count_goes_on_from_where_the_file_was() {
         let mut usage = Usage::default();
-        usage.read_file(1_000, finished(400));
+        usage.read_file(1_000, Some(finished(400)));
         usage.read_count(450);
         assert_eq!(usage.shown(), Some(1_050));
         usage.read_count(300);

@@ -38,7 +38,7 @@ pub fn paths() -> Paths {
 pub fn settings() -> ContainerSettings {
     ContainerSettings {
         max: 4096,
-        keep_dead: Duration::from_secs(60),
+        keep_dead: Duration::from_mins(1),
         cpu_source: CpuSource::Auto,
         docker_socket: None,
     }

@@ -256,13 +256,11 @@ fn may_fail(max_usage: Option<u64>, limit: u64) -> bool {
 
 /// The kernel answers ENODEV for the files of a removed cgroup, ENOENT where it is opened anew.
 fn gone_or_none<T>(error: &io::Error, file: &Path) -> Result<Option<T>, Gone> {
-    match Errno::from_io_error(error) {
-        Some(Errno::NODEV | Errno::NOENT) => Err(Gone),
-        _ => {
-            tracing::debug!(file = %file.display(), %error, "cannot read a cgroup's file");
-            Ok(None)
-        }
+    if matches!(Errno::from_io_error(error), Some(Errno::NODEV | Errno::NOENT)) {
+        return Err(Gone);
     }
+    tracing::debug!(file = %file.display(), %error, "cannot read a cgroup's file");
+    Ok(None)
 }
 
 fn fill(file: &File, buffer: &mut Vec<u8>) -> io::Result<usize> {

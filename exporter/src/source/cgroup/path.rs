@@ -28,6 +28,7 @@ impl CgroupPath {
     }
 
     /// The path of a child.
+    #[must_use]
     pub fn child(&self, name: &[u8]) -> Self {
         let parent: &[u8] = if self.is_root() { b"" } else { &self.0 };
         Self([parent, b"/", name].concat().into())
@@ -49,7 +50,7 @@ impl CgroupPath {
 
     /// How many elements it has; 0 for the root.
     pub fn depth(&self) -> usize {
-        if self.is_root() { 0 } else { self.0.iter().filter(|&&byte| byte == b'/').count() }
+        if self.is_root() { 0 } else { self.0.split(|&byte| byte == b'/').skip(1).count() }
     }
 
     /// Whether the path is `ancestor` or lies below it.
