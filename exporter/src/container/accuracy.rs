@@ -1,6 +1,6 @@
 //! How well the kernel half's count of CPU time agrees with the kernel's own.
 
-use super::usage::{Anchor, Count};
+use super::usage::{Anchor, Count, Pace};
 use crate::source::cgroup::CgroupPath;
 
 /// A count that is farther from the kernel's own than this is believed no more.
@@ -21,6 +21,8 @@ pub struct Accuracy {
     pub worst: i64,
     /// What was counted less than what was taken off before, to keep the sum from falling.
     owed: i64,
+    /// How much of the count is shown where no file is read.
+    pub pace: Pace,
     is_bad: bool,
 }
 

@@ -12,7 +12,7 @@ use super::{
     names::Names,
     network::Network,
     roster::{Roster, Shared},
-    usage::Count,
+    usage::{Count, Pace},
 };
 use crate::source::{
     cgroup::{
@@ -42,6 +42,7 @@ pub struct Census {
     /// Who knows the containers.
     names: Names,
     targets: Targets,
+    keep_below: i32,
     machine: MachineMemory,
     boot: i64,
     reader: Reader,
@@ -55,11 +56,23 @@ impl Census {
         counts: Option<Arc<dyn Counts>>,
         names: Names,
         targets: Targets,
+        keep_below: i32,
         machine: MachineMemory,
         boot: i64,
     ) -> Self {
         let reader = Reader::new(layout.clone());
-        Self { layout, tree: Tree::default(), roster, counts, names, targets, machine, boot, reader }
+        Self {
+            layout,
+            tree: Tree::default(),
+            roster,
+            counts,
+            names,
+            targets,
+            keep_below,
+            machine,
+            boot,
+            reader,
+        }
     }
 
     /// A cgroup is there in a hierarchy; `true` if that is new.
@@ -110,7 +123,7 @@ impl Census {
         let cpu = counts.cpu(key).filter(|_| Some(place) == self.layout.cpuacct);
         let cpu = cpu.map(|own| own.finished.saturating_add(entry.usage.folded()));
         if let Some(finished) = cpu {
-            entry.usage.read_count(finished);
+            entry.usage.read_count(finished, Pace::FULL);
         }
         entry.sockets = sockets.or(entry.sockets);
         counts.leave(key);
@@ -126,7 +139,7 @@ impl Census {
         let is_new = !self.roster.lock().living.contains_key(path);
         if is_new {
             let mut entry = Entry::new(path.clone(), ids);
-            entry.files.open(&self.layout, path);
+            entry.files.open(&self.layout, path, self.keep_below);
             entry.made = self.made_at(path, time);
             entry.started = entry.made;
             self.anchor(&mut entry);
@@ -139,7 +152,7 @@ impl Census {
         entry.spec = spec;
         entry.is_watched = is_watched;
         if !is_new {
-            entry.files.open(&self.layout, path);
+            entry.files.open(&self.layout, path, self.keep_below);
         }
     }
 

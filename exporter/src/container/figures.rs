@@ -31,6 +31,8 @@ const LEAVING: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct FigureReader {
     layout: Layout,
+    /// The number below which descriptors are for cgroups' files.
+    keep_below: i32,
     reader: Reader,
     source: CpuSource,
     counts: Option<Arc<dyn Counts>>,
@@ -40,10 +42,11 @@ pub struct FigureReader {
 
 impl FigureReader {
     /// A reader for this layout.
-    pub fn new(layout: Layout, source: CpuSource, counts: Option<Arc<dyn Counts>>) -> Self {
+    pub fn new(layout: Layout, keep_below: i32, source: CpuSource, counts: Option<Arc<dyn Counts>>) -> Self {
         Self {
             reader: Reader::new(layout.clone()),
             layout,
+            keep_below,
             source,
             counts,
             tally: Tally::default(),
@@ -89,11 +92,11 @@ impl FigureReader {
                 // One hierarchy has it no more, the others keep it.
                 entry.leaving = None;
                 entry.files = Files::default();
-                entry.files.open(&self.layout, &entry.path);
+                entry.files.open(&self.layout, &entry.path, self.keep_below);
             }
             if !entry.is_watched {
                 // Nobody tells of changes: limits and files of controllers that were added meanwhile.
-                entry.files.open(&self.layout, &entry.path);
+                entry.files.open(&self.layout, &entry.path, self.keep_below);
                 entry.spec = Spec::read(&self.layout, &entry.path, memory);
             }
             entry.is_there = self.read_entry(entry, groups, by_count, swap_used).is_ok();
@@ -149,14 +152,14 @@ impl FigureReader {
             ..CpuFigures::default()
         };
         if count.running == 0 && entry.usage.anchor().is_some() {
-            entry.usage.read_count(count.finished);
+            entry.usage.read_count(count.finished, self.accuracy.pace);
             return Ok(());
         }
         if let Some(file) = self.reader.cpu_usage(&entry.files, &entry.path)? {
             if let Some(before) = entry.usage.anchor() {
                 self.accuracy.compare(entry.path.depth(), before, file, count);
             }
-            let off = entry.usage.correct(file, count);
+            let off = entry.usage.correct(file, count, &mut self.accuracy.pace);
             self.accuracy.judge(&entry.path, off, file);
         }
         Ok(())

@@ -98,8 +98,20 @@ impl ContainerHalf {
         paths: &Paths,
         kernel: Option<KernelSide>,
     ) -> Result<Self, ContainerError> {
-        let layout = Layout::find(paths)?;
-        raise_descriptor_limit();
+        Self::start_on(Layout::find(paths)?, settings, paths, kernel)
+    }
+
+    /// As [`start`](Self::start), on a tree of cgroups that is found already.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn start_on(
+        layout: Layout,
+        settings: &ContainerSettings,
+        paths: &Paths,
+        kernel: Option<KernelSide>,
+    ) -> Result<Self, ContainerError> {
+        let keep_below = raise_descriptor_limit();
         let mut machine = Machine::new(paths);
         let roster = Shared::new(Roster::new(settings.keep_dead));
         let (counts, lives) = kernel.map(|kernel| (kernel.counts, kernel.lives)).unzip();
@@ -108,13 +120,21 @@ impl ContainerHalf {
         let (post, inbox) = Discovery::post().map_err(ContainerError::Thread)?;
         let targets = Targets::default();
         let names = Names::of_docker(settings.docker_socket.as_deref(), &post);
-        let census =
-            Census::new(layout.clone(), roster.clone(), counts.clone(), names, targets.clone(), memory, boot);
+        let census = Census::new(
+            layout.clone(),
+            roster.clone(),
+            counts.clone(),
+            names,
+            targets.clone(),
+            keep_below,
+            memory,
+            boot,
+        );
         let discovery =
             Discovery::start(census, lives.flatten(), post, inbox).map_err(ContainerError::Thread)?;
         Ok(Self {
             roster,
-            figures: FigureReader::new(layout.clone(), settings.cpu_source, counts.clone()),
+            figures: FigureReader::new(layout.clone(), keep_below, settings.cpu_source, counts.clone()),
             machine,
             cpu: cpu::Writer::new(),
             memory: memory::Writer::new(),
@@ -139,15 +159,14 @@ impl ContainerHalf {
         roster.expire(now);
         self.figures.read(&mut roster, groups, memory, now);
         drop(roster);
-        if groups.has(Group::Network) {
-            self.take_links(deadline);
-        }
+        let interfaces = groups.has(Group::Network).then(|| self.take_links(deadline));
         self.write(groups, now, page);
         if groups.has(Group::Machine) {
             self.machine.write(page, memory.map(|(memory, _)| memory));
         }
         page.family(&SCRAPE_ERROR).plain(0_u64);
         let sources = Sources {
+            interfaces,
             cpu_by_count: self.figures.goes_by_count(),
             sockets: self.counts.as_ref().is_some_and(|counts| counts.counts_sockets()),
         };
@@ -176,8 +195,8 @@ impl ContainerHalf {
         }
     }
 
-    /// Takes over what the thread for interfaces has read. A late answer leaves the figures out of this scrape.
-    fn take_links(&mut self, deadline: Instant) {
+    /// Takes over what the thread for interfaces has read; `false`: it is late, and the figures are left out.
+    fn take_links(&mut self, deadline: Instant) -> bool {
         let rows = &mut self.rows;
         let taken =
             self.links.as_mut().and_then(|links| links.take(deadline, |read| std::mem::swap(read, rows)));
@@ -185,6 +204,7 @@ impl ContainerHalf {
             rows.clear();
         }
         network::hand_out(rows, &mut self.roster.lock());
+        taken.is_some()
     }
 }
 
@@ -201,12 +221,15 @@ fn wall_clock() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// Every cgroup keeps some files open; the soft limit of old is too low for that.
-fn raise_descriptor_limit() {
+/// Every cgroup keeps some files open; the soft limit of old is too low for that. Gives the number below which
+/// descriptors are for cgroups: the rest is for the server and whoever else opens something.
+fn raise_descriptor_limit() -> i32 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
     {
         tracing::debug!(%error, "setrlimit RLIMIT_NOFILE");
     }
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    i32::try_from(limit - limit / 4).unwrap_or(i32::MAX)
 }

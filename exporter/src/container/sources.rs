@@ -43,6 +43,8 @@ static UNKNOWN_BYTES: Family = Family::counter(
 pub struct Sources {
     /// CPU time is shown by count, not from the files.
     pub cpu_by_count: bool,
+    /// The interfaces were read in time; none if nobody asked for them.
+    pub interfaces: Option<bool>,
     /// Socket traffic is counted.
     pub sockets: bool,
 }
@@ -52,7 +54,7 @@ pub struct Sources {
 pub struct Writer {
     cpu: [Labels; 2],
     memory: Labels,
-    network: Labels,
+    network: [Labels; 2],
     host_network: [Labels; 2],
     sockets: [Labels; 2],
     compared: [Labels; 2],
@@ -67,7 +69,7 @@ impl Writer {
         Self {
             cpu: either("container_cpu_usage", "cgroupfs"),
             memory: source("container_memory", "cgroupfs"),
-            network: source("container_network", "device"),
+            network: [source("container_network", "none"), source("container_network", "device")],
             host_network: either("container_network_host", "none"),
             sockets: either("container_socket", "none"),
             compared: ["cgroupfs", "ebpf"].map(|source| Labels::new([("source", source)])),
@@ -78,13 +80,13 @@ impl Writer {
     /// Writes them.
     pub fn write(&self, page: &mut Page, sources: Sources, accuracy: &Accuracy, counts: Option<&dyn Counts>) {
         let mut source = page.family(&SOURCE);
-        for labels in [
+        let network = sources.interfaces.map(|in_time| pick(&self.network, in_time));
+        for labels in network.into_iter().chain([
             pick(&self.cpu, sources.cpu_by_count),
             &self.memory,
-            &self.network,
             pick(&self.host_network, sources.sockets),
             pick(&self.sockets, sources.sockets),
-        ] {
+        ]) {
             source.sample(labels, 1_u64);
         }
         let Some(counts) = counts else { return };

@@ -43,6 +43,40 @@ impl Count {
     }
 }
 
+/// How much of what is counted may be shown before the file confirms it: a figure that ran ahead of the file would
+/// fall back to it at a restart, and to Prometheus that fall is a reset.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace(f64);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self::FULL
+    }
+}
+
+impl Pace {
+    /// All that is counted.
+    pub const FULL: Self = Self(1.0);
+    /// Spans shorter than this say nothing of the pace, nor do differences below a tenth of it.
+    const SPAN: u64 = 10_000_000;
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of a number that is in range"
+    )]
+    fn of(self, counted: u64) -> u64 {
+        if self == Self::FULL { counted } else { (counted as f64 * self.0) as u64 }
+    }
+
+    /// Takes the pace of the file, should it be slower.
+    fn slow_down(&mut self, counted: u64, file: u64) {
+        if counted >= Self::SPAN && counted.saturating_sub(file) >= Self::SPAN / 10 {
+            self.0 = self.0.min(file as f64 / counted as f64);
+        }
+    }
+}
+
 impl Usage {
     /// The figure that is shown; none before the first.
     pub fn shown(&self) -> Option<u64> {
@@ -70,22 +104,30 @@ impl Usage {
         self.anchor = count.map(|count| Anchor { file, count });
     }
 
-    /// Shows the file's total of the last reading and what was counted since. A cgroup that was never read began
-    /// at nothing.
-    pub fn read_count(&mut self, finished: u64) {
+    /// Shows the file's total of the last reading and what was counted since, by this pace. A cgroup that was never
+    /// read began at nothing.
+    pub fn read_count(&mut self, finished: u64, pace: Pace) {
+        self.raise(self.reckoned(finished, pace));
+    }
+
+    fn reckoned(&self, finished: u64, pace: Pace) -> u64 {
         let anchor = self.anchor.unwrap_or_default();
         let since = finished.saturating_sub(anchor.count.finished);
-        self.raise(anchor.file.saturating_add(since));
+        anchor.file.saturating_add(pace.of(since))
     }
 
     /// As [`read_file`](Self::read_file), for a figure that goes on by count: the file is what the count is held
     /// to, from below and from above. Gives how far the count stood above (or, negative, below) the file.
-    pub fn correct(&mut self, file: u64, count: Count) -> i64 {
+    pub fn correct(&mut self, file: u64, count: Count, pace: &mut Pace) -> i64 {
         let Some(anchor) = self.anchor else {
             self.read_file(file, Some(count));
             return 0;
         };
-        let least = anchor.file.saturating_add(count.finished.saturating_sub(anchor.count.finished));
+        let least = self.reckoned(count.finished, *pace);
+        pace.slow_down(
+            count.finished.saturating_sub(anchor.count.finished),
+            file.saturating_sub(anchor.file),
+        );
         let most = least.saturating_add(count.running);
         self.raise(file);
         if (least..=most).contains(&file) {
@@ -129,54 +171,57 @@ mod tests {
     fn a_count_goes_on_from_where_the_file_was() {
         let mut usage = Usage::default();
         usage.read_file(1_000, Some(finished(400)));
-        usage.read_count(450);
+        usage.read_count(450, Pace::FULL);
         assert_eq!(usage.shown(), Some(1_050));
-        usage.read_count(300);
+        usage.read_count(300, Pace::FULL);
         assert_eq!(usage.shown(), Some(1_050), "a count that falls lowers nothing");
     }
 
     #[test]
     fn a_life_that_was_never_read_is_its_count() {
         let mut usage = Usage::default();
-        usage.read_count(77);
+        usage.read_count(77, Pace::FULL);
         assert_eq!(usage.shown(), Some(77));
     }
 
     #[test]
     fn a_count_is_held_to_the_file_from_both_sides() {
         let running = |finished, running| Count { finished, running };
+        let pace = &mut Pace::FULL;
         let mut usage = Usage::default();
-        assert_eq!(usage.correct(1_000, running(0, 0)), 0, "the first reading is the anchor");
-        assert_eq!(usage.correct(1_150, running(100, 100)), 0, "within what runs still");
+        assert_eq!(usage.correct(1_000, running(0, 0), pace), 0, "the first reading is the anchor");
+        assert_eq!(usage.correct(1_150, running(100, 100), pace), 0, "within what runs still");
         assert_eq!(usage.shown(), Some(1_150));
 
-        assert_eq!(usage.correct(1_150, running(200, 0)), 50, "ahead of the file");
-        usage.read_count(210);
+        assert_eq!(usage.correct(1_150, running(200, 0), pace), 50, "ahead of the file");
+        usage.read_count(210, Pace::FULL);
         assert_eq!(usage.shown(), Some(1_160), "goes on from the file");
 
-        assert_eq!(usage.correct(1_400, running(220, 30)), -200, "behind the file");
+        assert_eq!(usage.correct(1_400, running(220, 30), pace), -200, "behind the file");
         assert_eq!(usage.shown(), Some(1_400));
-        usage.read_count(250);
+        usage.read_count(250, Pace::FULL);
         assert_eq!(usage.shown(), Some(1_400), "what ran at the reading is not counted twice");
-        usage.read_count(260);
+        usage.read_count(260, Pace::FULL);
         assert_eq!(usage.shown(), Some(1_410));
     }
 
     #[test]
     fn a_restart_under_drift_of_either_sign_never_falls() {
         // 100 scrapes of a cgroup that uses 10 ms a scrape, its count off by 5 %, checked at every fifth one.
-        for (each, allowed) in [(9_500_000_u64, 0), (10_500_000, 2_500_000)] {
+        for each in [9_500_000_u64, 10_500_000] {
+            let mut pace = Pace::FULL;
             let (mut usage, mut file, mut counted) = (Usage::default(), 0_u64, 0_u64);
             let mut last = 0;
             for scrape in 0..100 {
                 (file, counted) = (file + 10_000_000, counted + each);
                 if scrape % 5 == 0 {
-                    usage.correct(file, Count { finished: counted, running: 0 });
+                    usage.correct(file, Count { finished: counted, running: 0 }, &mut pace);
                 } else {
-                    usage.read_count(counted);
+                    usage.read_count(counted, pace);
                 }
                 let shown = usage.shown().unwrap_or(0);
-                assert!(shown >= last && shown <= file + allowed, "{each}: shown {shown}, file {file}");
+                let ahead = if scrape < 5 { 2_500_000 } else { 0 };
+                assert!(shown >= last && shown <= file + ahead, "{each}: shown {shown}, file {file}");
                 assert!(file.saturating_sub(shown) <= 2_500_000, "{each}: shown {shown}, file {file}");
                 last = shown;
             }

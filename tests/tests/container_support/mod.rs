@@ -5,6 +5,8 @@
     reason = "a test fails by panicking, and each test file uses a part"
 )]
 
+pub mod tree;
+
 use std::{
     path::PathBuf,
     time::{Duration, Instant},
@@ -20,8 +22,8 @@ use tests::{page::Page, running::until};
 /// A started half with the page that it writes to.
 #[derive(Debug)]
 pub struct Half {
-    half: ContainerHalf,
-    page: metric::Page,
+    pub half: ContainerHalf,
+    pub page: metric::Page,
 }
 
 /// The machine's own paths.

@@ -1,6 +1,11 @@
 //! The files of one cgroup, opened once and read in place into one buffer that all cgroups share.
 
-use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+use std::{
+    fs::File,
+    io,
+    os::{fd::AsRawFd, unix::fs::FileExt},
+    path::Path,
+};
 
 use rustix::io::Errno;
 
@@ -87,15 +92,17 @@ pub struct Files {
 }
 
 impl Files {
-    /// Opens what is not open yet. A file that is not there stays absent until the next call.
-    pub fn open(&mut self, layout: &Layout, path: &CgroupPath) {
+    /// Opens what is not open yet. A file that is not there stays absent until the next call; one whose descriptor
+    /// is not below `keep_below` is opened anew for each reading.
+    pub fn open(&mut self, layout: &Layout, path: &CgroupPath, keep_below: i32) {
         for (name, kept) in ALL.into_iter().zip(&mut self.kept) {
             if matches!(kept, Kept::Open(_)) {
                 continue;
             }
             let Some(file) = file_path(layout, path, name) else { continue };
             *kept = match File::open(file) {
-                Ok(file) => Kept::Open(file),
+                Ok(file) if file.as_raw_fd() < keep_below => Kept::Open(file),
+                Ok(_) => Kept::Unkept,
                 Err(error) if is_exhausted(&error) => Kept::Unkept,
                 Err(_) => Kept::Absent,
             };

@@ -1,0 +1,55 @@
+//! The whole exporter beside a real Docker engine, with the few capabilities that it keeps.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{process::Command, time::Duration};
+
+use tests::{
+    docker::Docker,
+    exporter::Exporter,
+    image::{BUSYBOX, import_busybox},
+    running::{Signal, output, until},
+};
+
+#[test]
+fn containers_have_names_and_networks_over_http() {
+    let Some(docker) = Docker::start() else { return };
+    import_busybox(&docker);
+    docker.container(&["--name", "before", BUSYBOX, "sleep", "1000"]);
+    let socket = format!("--docker=unix://{}", docker.socket().display());
+    let mut exporter = Exporter::start(&[&socket]);
+    let shown = |name: &str, labels: &[(&str, &str)]| {
+        let there = until(Duration::from_secs(5), || {
+            exporter.page_of("/metrics?collect[]=container").value(name, labels).is_some()
+        });
+        assert!(there, "{name} {labels:?}\n{}", exporter.process.said());
+    };
+    shown("container_network_receive_bytes_total", &[("name", "before"), ("interface", "eth0")]);
+    docker.container(&["--name", "after", "-m", "32m", BUSYBOX, "sleep", "1000"]);
+    docker.container(&["--name", "hosted", "--network", "host", BUSYBOX, "sleep", "1000"]);
+    docker.container(&["--name", "alone", "--network", "none", BUSYBOX, "sleep", "1000"]);
+    shown("container_network_receive_bytes_total", &[("name", "after"), ("interface", "eth0")]);
+    shown("container_network_receive_bytes_total", &[("name", "hosted"), ("interface", "host")]);
+    let pid = docker.run(&["inspect", "-f", "{{.State.Pid}}", "alone"]);
+    let device = ["-t", &pid, "-n", "ip", "link", "add", "odd0", "type", "bridge"];
+    output(Command::new("nsenter").args(device));
+    shown("container_network_receive_bytes_total", &[("name", "alone"), ("interface", "odd0")]);
+
+    let page = exporter.page_of("/metrics?collect[]=container.memory");
+    let usage = page.value("container_memory_usage_bytes", &[("name", "after")]).unwrap();
+    assert!(usage > 0.0 && page.value("container_last_seen", &[]).is_none(), "one group alone");
+
+    assert!(!namespaces_held(exporter.process.pid()), "a namespace is held open");
+    docker.run(&["rm", "-f", "after", "hosted", "alone", "before"]);
+    exporter.process.signal(Signal::TERM);
+    let ended = exporter.process.wait(Duration::from_secs(2));
+    assert!(ended.is_some_and(|status| status.success()), "{}", exporter.process.said());
+}
+
+/// Whether any thread of a process holds a namespace's descriptor.
+fn namespaces_held(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().filter_map(Result::ok);
+    let descriptors =
+        threads.flat_map(|thread| std::fs::read_dir(thread.path().join("fd")).into_iter().flatten());
+    let links = descriptors.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    { links }.any(|link| link.to_string_lossy().starts_with("net:["))
+}

@@ -1,0 +1,200 @@
+//! A made-up tree of cgroups, and a made-up kernel half that counts for it.
+
+use std::{
+    collections::HashMap,
+    fs,
+    os::unix::fs::MetadataExt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use exporter::{
+    config::{ContainerSettings, Paths},
+    container::{
+        ContainerHalf,
+        kernel::{Counts, CpuCount, KernelSide, Key, Room, SocketCount},
+    },
+    metric,
+    source::cgroup::{Hierarchy, Layout, Mode},
+};
+use tests::temp::TempDir;
+
+use super::Half;
+
+/// Files in folders; the hierarchies are folders at its top.
+#[derive(Debug)]
+pub struct Tree {
+    dir: TempDir,
+    pub layout: Layout,
+}
+
+const MEMINFO: &str = "MemTotal: 1000 kB\nMemFree: 10 kB\nSwapTotal: 100 kB\nSwapFree: 40 kB\n";
+
+impl Tree {
+    /// One tree at `cgroup`.
+    pub fn v2() -> Self {
+        let mut tree = Self::new(Mode::V2, &[(0, "cgroup")]);
+        let all = Some(0);
+        let layout = &mut tree.layout;
+        (layout.cpu, layout.cpuacct, layout.memory, layout.unified) = (all, all, all, all);
+        tree
+    }
+
+    /// `cpu`, `cpuacct` and `memory`, each alone.
+    pub fn v1() -> Self {
+        let mut tree = Self::new(Mode::V1, &[(1, "cpu"), (2, "cpuacct"), (3, "memory")]);
+        let layout = &mut tree.layout;
+        (layout.cpu, layout.cpuacct, layout.memory) = (Some(0), Some(1), Some(2));
+        tree
+    }
+
+    /// `cpu,cpuacct` in one, `memory`, and `unified` beside them.
+    pub fn hybrid() -> Self {
+        let mut tree = Self::new(Mode::Hybrid, &[(1, "cpu,cpuacct"), (3, "memory"), (0, "unified")]);
+        let layout = &mut tree.layout;
+        (layout.cpu, layout.cpuacct, layout.memory, layout.unified) = (Some(0), Some(0), Some(1), Some(2));
+        tree
+    }
+
+    fn new(mode: Mode, hierarchies: &[(u32, &str)]) -> Self {
+        let dir = TempDir::new("tree");
+        dir.write("proc/meminfo", MEMINFO);
+        dir.write("proc/stat", "cpu 1 2 3\nbtime 120\n");
+        dir.write("proc/sys/kernel/random/boot_id", "b-1\n");
+        dir.write("sys/devices/system/cpu/online", "0-3\n");
+        dir.write("sys/class/dmi/id/product_uuid", "u-1\n");
+        dir.write("etc/machine-id", "m-1\n");
+        let hierarchy = |&(id, name): &(u32, &str)| {
+            let mount = dir.path().join(name);
+            fs::create_dir(&mount).unwrap();
+            Hierarchy { id, mount, top: b"/".to_vec() }
+        };
+        let layout = Layout {
+            mode,
+            hierarchies: hierarchies.iter().map(hierarchy).collect(),
+            cpu: None,
+            cpuacct: None,
+            memory: None,
+            unified: None,
+            partial: false,
+        };
+        Self { dir, layout }
+    }
+
+    /// Writes `name content` files into a folder.
+    pub fn write(&self, folder: &str, files: &[(&str, &str)]) {
+        fs::create_dir_all(self.dir.path().join(folder)).unwrap();
+        for (name, content) in files {
+            self.dir.write(&format!("{folder}/{name}"), content);
+        }
+    }
+
+    /// CPU time of a version 2 cgroup, in microseconds.
+    pub fn set_cpu(&self, folder: &str, microseconds: u64) {
+        let text = format!("usage_usec {microseconds}\nuser_usec {microseconds}\nsystem_usec 0\n");
+        self.write(folder, &[("cpu.stat", &text)]);
+    }
+
+    /// A new version 2 cgroup with its CPU time. A plain folder has no files at first, so that they are announced as
+    /// those of a controller are.
+    pub fn add(&self, folder: &str, microseconds: u64) {
+        self.set_cpu(folder, microseconds);
+        let (parent, _) = folder.rsplit_once('/').unwrap();
+        self.write(parent, &[("cgroup.subtree_control", "\n")]);
+    }
+
+    pub fn remove(&self, folder: &str) {
+        fs::remove_dir_all(self.dir.path().join(folder)).unwrap();
+    }
+
+    /// What the kernel half knows a version 2 cgroup by.
+    pub fn key(&self, folder: &str) -> Key {
+        Key { hierarchy: 0, id: fs::metadata(self.dir.path().join(folder)).unwrap().ino() }
+    }
+
+    pub fn half(&self, settings: &ContainerSettings, kernel: Option<KernelSide>) -> Half {
+        let root = self.dir.path();
+        let paths = Paths {
+            procfs: root.join("proc"),
+            sysfs: root.join("sys"),
+            rootfs: root.to_owned(),
+            udev_data: root.join("udev"),
+        };
+        let half = ContainerHalf::start_on(self.layout.clone(), settings, &paths, kernel).unwrap();
+        Half { half, page: metric::Page::default() }
+    }
+}
+
+/// Counts what a test says.
+#[derive(Debug, Default)]
+pub struct Fake {
+    cpu: Mutex<HashMap<Key, CpuCount>>,
+    sockets: Mutex<HashMap<Key, SocketCount>>,
+    failed: AtomicBool,
+}
+
+impl Fake {
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    pub fn side(self: &Arc<Self>) -> Option<KernelSide> {
+        Some(KernelSide { counts: Arc::clone(self) as Arc<dyn Counts>, lives: None })
+    }
+
+    /// CPU time of a cgroup's own tasks since it was first counted: finished, and running still.
+    pub fn set_cpu(&self, key: Key, finished: Duration, running: Duration) {
+        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap();
+        let count = CpuCount { finished: nanoseconds(finished), running: nanoseconds(running) };
+        self.cpu.lock().unwrap().insert(key, count);
+    }
+
+    pub fn set_sockets(&self, key: Key, count: SocketCount) {
+        self.sockets.lock().unwrap().insert(key, count);
+    }
+
+    /// Nothing is counted any more.
+    pub fn fail(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    pub fn counted(&self) -> usize {
+        self.cpu.lock().unwrap().len()
+    }
+}
+
+impl Counts for Fake {
+    fn counts_cpu(&self) -> bool {
+        !self.failed.load(Ordering::Relaxed)
+    }
+
+    fn counts_sockets(&self) -> bool {
+        self.counts_cpu()
+    }
+
+    fn enter(&self, key: Key) -> bool {
+        self.cpu.lock().unwrap().entry(key).or_default();
+        self.sockets.lock().unwrap().entry(key).or_default();
+        true
+    }
+
+    fn leave(&self, key: Key) {
+        self.cpu.lock().unwrap().remove(&key);
+        self.sockets.lock().unwrap().remove(&key);
+    }
+
+    fn cpu(&self, key: Key) -> Option<CpuCount> {
+        self.cpu.lock().unwrap().get(&key).copied()
+    }
+
+    fn sockets(&self, key: Key) -> Option<SocketCount> {
+        self.sockets.lock().unwrap().get(&key).copied()
+    }
+
+    fn room(&self) -> Room {
+        Room::default()
+    }
+}
