@@ -205,7 +205,7 @@ fn queries_answer_what_the_load_did() {
         one("rate(container_cpu_usage_seconds_total{name=\"burn\"}[1m])"),
         rates.burnt_seconds,
     );
-    assert!(rates.burnt_seconds > 0.2, "the load hardly ran: {} CPUs", rates.burnt_seconds);
+    assert!(rates.burnt_seconds > 0.05, "the load hardly ran: {} CPUs", rates.burnt_seconds);
 
     let used = truth.at(last).used_memory;
     near("used memory", one("node_memory_MemTotal_bytes - node_memory_MemAvailable_bytes"), used);
