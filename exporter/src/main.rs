@@ -55,6 +55,9 @@ fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     memory::give_back();
     drop_privileges();
 
+    if let Some(log) = kernel.log.take() {
+        log.follow()?;
+    }
     let registry = Registry::new();
     let http = HttpMetrics::new(&registry)?;
     own::standing(&registry, &host, &kernel.status)?;

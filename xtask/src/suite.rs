@@ -22,10 +22,10 @@ const FAST: &[Stage] = &[
 
 const REST: &[Stage] = &[
     Stage { name: "build the exporter", run: build },
+    Stage { name: "kernel half from source (build-ebpf --check)", run: kernel_half },
     Stage { name: "live tests: kernel and process", run: || integration(Group::Live) },
     Stage { name: "live tests: containers", run: || integration(Group::Containers) },
     Stage { name: "a real Prometheus", run: || integration(Group::Prometheus) },
-    Stage { name: "kernel half from source (build-ebpf --check)", run: kernel_half },
     Stage { name: "aarch64 (cargo check)", run: aarch64 },
 ];
 
