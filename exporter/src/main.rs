@@ -12,7 +12,11 @@ use exporter::{
     ebpf, log,
     own::{self, Own},
     scrape::{Collectors, NodeHalf, Scraper},
-    source::{cgroup::Layout, host, memory, privilege},
+    source::{
+        bpf::{self, Kernel},
+        cgroup::Layout,
+        host, memory, privilege,
+    },
     web::{self, HttpMetrics},
 };
 use prometheus::Registry;
@@ -53,7 +57,7 @@ fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     let layout = Layout::find(&settings.paths).ok();
     let mut kernel = ebpf::load(settings, layout.as_ref())?;
     memory::give_back();
-    drop_privileges();
+    drop_privileges(&kernel);
 
     if let Some(log) = kernel.log.take() {
         log.follow()?;
@@ -73,12 +77,20 @@ fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Keeps what reading needs: files of other users, and the names of other namespaces' interfaces.
-fn drop_privileges() {
-    let keep = CapabilitySet::DAC_READ_SEARCH | CapabilitySet::NET_ADMIN;
+/// Keeps what reading needs: files of other users, the names of other namespaces' interfaces, and `CAP_BPF` where
+/// the kernel wants it for each use of a map: cgroups older than this process could not be counted without.
+fn drop_privileges(kernel: &Kernel) {
+    let mut keep = CapabilitySet::DAC_READ_SEARCH | CapabilitySet::NET_ADMIN;
+    let counts = kernel.counters.is_some();
+    if counts && !privilege::with_only(keep, bpf::may_use_maps).unwrap_or(true) {
+        keep |= CapabilitySet::BPF;
+    }
     match privilege::keep_only(keep) {
         Ok(left) => tracing::debug!(?left, "capabilities"),
         Err(error) => tracing::warn!(%error, "capset: every capability is kept"),
+    }
+    if counts && !bpf::may_use_maps() {
+        tracing::warn!("this kernel wants CAP_BPF: eBPF does not count for cgroups that are there already");
     }
 }
 

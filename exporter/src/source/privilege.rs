@@ -2,7 +2,7 @@
 
 use rustix::{
     io::Result,
-    thread::{CapabilitySet, capabilities, set_capabilities, set_no_new_privs},
+    thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs},
 };
 
 /// Whether this process may load the kernel half.
@@ -24,7 +24,7 @@ pub fn keep_only(keep: CapabilitySet) -> Result<CapabilitySet> {
     set_no_new_privs(true)?;
     set_capabilities(
         None,
-        rustix::thread::CapabilitySets {
+        CapabilitySets {
             effective: left,
             permitted: held.permitted & keep,
             inheritable: CapabilitySet::empty(),
@@ -33,9 +33,31 @@ pub fn keep_only(keep: CapabilitySet) -> Result<CapabilitySet> {
     Ok(left)
 }
 
+/// Does `deed` with no capability but those in `rights`, and takes the others back after it. Of this thread alone.
+///
+/// # Errors
+/// What `capset` says.
+pub fn with_only<T>(rights: CapabilitySet, deed: impl FnOnce() -> T) -> Result<T> {
+    let held = capabilities(None)?;
+    let effective = held.effective & rights;
+    set_capabilities(None, CapabilitySets { effective, ..held })?;
+    let done = deed();
+    set_capabilities(None, held)?;
+    Ok(done)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_laid_aside_comes_back() {
+        let effective = || capabilities(None).expect("our own").effective;
+        let before = effective();
+        let keep = CapabilitySet::DAC_READ_SEARCH;
+        assert_eq!(with_only(keep, effective).expect("fewer are always allowed"), before & keep);
+        assert_eq!(effective(), before);
+    }
 
     #[test]
     fn what_is_given_up_stays_gone() {

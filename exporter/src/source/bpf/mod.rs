@@ -26,7 +26,7 @@ pub use counters::{Counters, CpuTotals, NetTotals, Slot, SlotUsage};
 pub use exporter_common::{CgroupKey, Traffic};
 pub use life::{Life, LifeEvent, LifeEvents};
 pub use log::KernelLog;
-pub use stats::ProgramStats;
+pub use stats::{ProgramStats, may_use_maps};
 
 /// Slots when nothing else is asked for.
 pub const DEFAULT_MAX_CGROUPS: u32 = 4096;

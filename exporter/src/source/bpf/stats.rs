@@ -1,4 +1,4 @@
-//! The two questions to `bpf(2)` that the loader's library has no words for.
+//! The questions to `bpf(2)` that the loader's library has no words for.
 
 use std::{
     io,
@@ -17,6 +17,7 @@ pub struct ProgramStats {
 }
 
 const BPF_MAP_CREATE: u64 = 0;
+const BPF_MAP_LOOKUP_ELEM: u64 = 1;
 const BPF_OBJ_GET_INFO_BY_FD: u64 = 15;
 const BPF_MAP_TYPE_ARRAY: u32 = 2;
 /// Words of `struct bpf_prog_info` up to and with `run_cnt`; the kernel fills as much of it as it knows.
@@ -50,6 +51,16 @@ pub fn probe() -> io::Result<()> {
     // SAFETY: the descriptor was just made and belongs to nobody else.
     drop(unsafe { <std::os::fd::OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(fd) });
     Ok(())
+}
+
+/// Whether this thread may look into and change maps it has: tries it on a descriptor that nobody has.
+///
+/// Before 5.19 a thread without `CAP_BPF` may not where `kernel.unprivileged_bpf_disabled` is set.
+pub fn may_use_maps() -> bool {
+    let mut attr = [u64::from(u32::MAX), 0, 0, 0];
+    // SAFETY: the attribute is ours, and there is no map to read a key for.
+    let refused = unsafe { bpf(BPF_MAP_LOOKUP_ELEM, &mut attr) };
+    refused.is_err_and(|error| error.raw_os_error() == Some(libc::EBADF))
 }
 
 /// # Safety
