@@ -159,7 +159,8 @@ pub fn life(counters: &Counters, events: &mut LifeEvents, request: &Request) -> 
     if born && died { Ok(()) } else { Err(format!("{key:?} made and removed: born {born}, died {died}")) }
 }
 
-/// Our own cgroup's directory and key: under `root`, or where a container of its own namespace sees it.
+/// Our own cgroup's directory and key, wherever this process sees it: under `root`, where a container mounts its own
+/// tree, or, in a cgroup namespace before the host's tree, at a path that `/proc/self/cgroup` does not tell.
 fn own_cgroups(hierarchy: u32, root: &Path) -> Result<Vec<(PathBuf, CgroupKey)>, String> {
     const OWN: &str = "/proc/self/cgroup";
     let text = fs::read(OWN).map_err(|e| format!("read {OWN}: {e}"))?;
@@ -176,18 +177,44 @@ fn own_cgroups(hierarchy: u32, root: &Path) -> Result<Vec<(PathBuf, CgroupKey)>,
     let usual = ["", "unified", "cpuacct", "cpu,cpuacct"].map(|dir| Path::new("/sys/fs/cgroup").join(dir));
     let mut found: Vec<(PathBuf, CgroupKey)> = Vec::new();
     for dir in [root.to_owned()].into_iter().chain(usual).map(|root| root.join(path)) {
-        let in_hierarchy = dir.join("cgroup.procs").exists();
         let Ok(meta) = fs::metadata(&dir) else { continue };
         let key = CgroupKey::new(meta.ino(), hierarchy);
-        if in_hierarchy && !found.iter().any(|(_, known)| *known == key) {
+        if holds_us(&dir) && !found.iter().any(|(_, known)| *known == key) {
             found.push((dir, key));
         }
     }
     if found.is_empty() {
-        Err(format!("no directory for our own cgroup /{}", path.display()))
-    } else {
-        Ok(found)
+        let dir =
+            search(root).ok_or_else(|| format!("no directory for our own cgroup /{}", path.display()))?;
+        let meta = fs::metadata(&dir).map_err(|e| format!("stat {}: {e}", dir.display()))?;
+        found.push((dir, CgroupKey::new(meta.ino(), hierarchy)));
     }
+    Ok(found)
+}
+
+/// Whether this process is in the cgroup. A threaded one does not list its processes and is believed.
+fn holds_us(dir: &Path) -> bool {
+    let own = std::process::id().to_string();
+    match fs::read_to_string(dir.join("cgroup.procs")) {
+        Ok(pids) => pids.lines().any(|pid| pid == own),
+        Err(error) => error.raw_os_error() == Some(libc::EOPNOTSUPP),
+    }
+}
+
+/// The cgroup below `root` that this process is in.
+fn search(root: &Path) -> Option<PathBuf> {
+    /// A host has hundreds, seldom thousands.
+    const MOST: usize = 20_000;
+    let mut waiting = vec![root.to_owned()];
+    for _ in 0..MOST {
+        let dir = waiting.pop()?;
+        if holds_us(&dir) {
+            return Some(dir);
+        }
+        let below = fs::read_dir(&dir).into_iter().flatten().flatten();
+        waiting.extend(below.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()));
+    }
+    None
 }
 
 /// What the kernel says a cgroup has used, its children included.
@@ -250,4 +277,23 @@ fn converse(count: u64) -> io::Result<()> {
         to.recv(&mut buffer)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_cgroup_is_found_by_our_process_being_in_it() {
+        let base = std::env::temp_dir().join(format!("nodetally-own-{}", std::process::id()));
+        let ours = base.join("a/ours");
+        fs::create_dir_all(&ours).expect("a folder");
+        fs::create_dir_all(base.join("b")).expect("a folder");
+        fs::write(base.join("cgroup.procs"), "1\n").expect("a file");
+        fs::write(base.join("b/cgroup.procs"), "").expect("a file");
+        assert_eq!(search(&base), None);
+        fs::write(ours.join("cgroup.procs"), format!("1\n{}\n", std::process::id())).expect("a file");
+        assert_eq!(search(&base), Some(ours));
+        fs::remove_dir_all(&base).expect("the folder is ours");
+    }
 }
