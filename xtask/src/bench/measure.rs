@@ -1,6 +1,6 @@
 //! One exporter, one path: latency, CPU, memory and system calls of its scrapes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -30,8 +30,10 @@ pub struct Measured {
     pub rss_kib: u64,
     /// System calls per scrape, all threads.
     pub calls: f64,
-    /// The most frequent of them.
-    pub most: Vec<(String, f64)>,
+    /// Each call by name, per scrape.
+    pub by_name: BTreeMap<String, f64>,
+    /// Cgroups on the page.
+    pub groups: usize,
     /// Samples on the page.
     pub samples: usize,
     /// Bytes of the page, not compressed.
@@ -57,9 +59,6 @@ pub fn measure(name: &str, target: &Target, path: &str, scrapes: usize) -> Outco
     let cpu = cpu_time(target.pid())?.saturating_sub(before) / u32::try_from(scrapes).unwrap_or(u32::MAX);
     let idle = idle_share(target.pid())?;
     let calls = calls_per_scrape(target, &mut connection, path)?;
-    let mut most: Vec<(String, f64)> = calls.clone().into_iter().collect();
-    most.sort_by(|a, b| b.1.total_cmp(&a.1));
-    most.truncate(6);
     latencies.sort_unstable();
     Ok(Measured {
         name: name.to_owned(),
@@ -69,7 +68,8 @@ pub fn measure(name: &str, target: &Target, path: &str, scrapes: usize) -> Outco
         idle,
         rss_kib: rss_kib(target.pid())?,
         calls: calls.values().sum(),
-        most,
+        by_name: calls,
+        groups: groups(&body),
         samples: body.split(|b| *b == b'\n').filter(|line| !line.is_empty() && line[0] != b'#').count(),
         bytes: body.len(),
     })
@@ -78,6 +78,14 @@ pub fn measure(name: &str, target: &Target, path: &str, scrapes: usize) -> Outco
 fn scrape(connection: &mut Connection, path: &str) -> Outcome<Vec<u8>> {
     let answer = connection.request("GET", path, &[]).map_err(|e| format!("GET {path}: {e}"))?;
     if answer.status == 200 { Ok(answer.body) } else { Err(format!("GET {path}: {}", answer.status)) }
+}
+
+/// How many cgroups the page tells of.
+fn groups(page: &[u8]) -> usize {
+    let text = String::from_utf8_lossy(page);
+    let samples = text.lines().filter(|line| line.starts_with("container_"));
+    let ids = samples.filter_map(|line| Some(line.split_once("id=\"")?.1.split('"').next()?.to_owned()));
+    ids.collect::<BTreeSet<_>>().len()
 }
 
 /// User and system time of all threads, live and dead, by the process' own clock.
@@ -172,6 +180,12 @@ mod unit {
         assert_eq!(counts.get("pread64"), Some(&100));
         assert_eq!(counts.get("epoll_wait"), Some(&10));
         assert_eq!(counts.len(), 2);
+    }
+
+    #[test]
+    fn groups_are_counted_once() {
+        let page = "container_a{id=\"/\"} 1\ncontainer_b{id=\"/x\",cpu=\"0\"} 1\ncontainer_a{x=\"1\",id=\"/x\"} 1\nnode_a 1\n";
+        assert_eq!(groups(page.as_bytes()), 2);
     }
 
     #[test]

@@ -90,6 +90,9 @@ pub fn run(settings: &Settings) -> Outcome {
         rows.push(measured("cAdvisor, all its defaults", &cadvisor, "/metrics", settings)?);
     }
     table::print(&rows);
+    if let [node, container, ..] = &rows[..] {
+        table::print_aims(node, container);
+    }
     table::print_ratios(&rows);
     programs::print(&cost);
     Ok(())

@@ -24,10 +24,25 @@ pub fn print(rows: &[Measured]) {
     }
     println!("\nsystem calls per scrape, the most frequent:");
     for row in rows {
-        let calls: Vec<String> =
-            row.most.iter().filter(|c| c.1 >= 0.05).map(|(n, c)| format!("{n} {c:.1}")).collect();
+        let mut calls: Vec<(&String, &f64)> = row.by_name.iter().filter(|call| *call.1 >= 0.05).collect();
+        calls.sort_by(|a, b| b.1.total_cmp(a.1));
+        let calls: Vec<String> = calls.iter().take(6).map(|(name, n)| format!("{name} {n:.1}")).collect();
         println!("{:<34} {}", row.name, calls.join(", "));
     }
+}
+
+/// What this project set itself, and whether it was reached here.
+pub fn print_aims(node: &Measured, container: &Measured) {
+    println!();
+    let aim = |what: &str, value: f64, most: f64| {
+        let word = if value <= most { "reached" } else { "MISSED" };
+        println!("aim: {what}: at most {most}, here {value:.3}: {word}");
+    };
+    aim("system calls of the node half", node.calls, 60.0);
+    aim("CPU milliseconds of the node half", node.cpu.as_secs_f64() * 1e3, 1.0);
+    aim("system calls a cgroup", container.calls / container.groups.max(1) as f64, 6.0);
+    let walked = |row: &Measured| row.by_name.get("getdents64").copied().unwrap_or_default();
+    aim("directory reads in a scrape", walked(node) + walked(container), 0.0);
 }
 
 /// How many times more the stock exporters take for the same half.
