@@ -1,12 +1,15 @@
 //! The whole exporter beside a real Docker engine, with the few capabilities that it keeps.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{process::Command, time::Duration};
+use std::{path::Path, process::Command, time::Duration};
 
 use tests::{
+    cgroup::Cgroup,
     docker::Docker,
-    exporter::Exporter,
+    exporter::{self, Exporter},
+    http,
     image::{BUSYBOX, import_busybox},
+    live,
     running::{Signal, output, until},
 };
 
@@ -43,6 +46,43 @@ fn containers_have_names_and_networks_over_http() {
     exporter.process.signal(Signal::TERM);
     let ended = exporter.process.wait(Duration::from_secs(2));
     assert!(ended.is_some_and(|status| status.success()), "{}", exporter.process.said());
+}
+
+#[test]
+fn without_watches_limits_are_read_at_each_scrape_and_the_tree_is_walked() {
+    let limit = "/proc/sys/user/max_inotify_watches";
+    if !live::root() || !live::need("limits of a user namespace", Path::new(limit).exists()) {
+        return;
+    }
+    let before = Cgroup::new("blind");
+    let mut command = Command::new("unshare");
+    command.args([
+        "--user",
+        "--map-root-user",
+        "sh",
+        "-c",
+        &format!("echo 0 > {limit} && exec \"$@\""),
+        "sh",
+    ]);
+    command.arg(exporter::binary()).args(["--docker=", "--scrape.share=0"]);
+    let exporter = Exporter::start_with(http::free_address(), &mut command);
+    assert!(
+        exporter.process.says("no inotify watch left", Duration::from_secs(2)),
+        "{}",
+        exporter.process.said()
+    );
+    let spec = |path: &str| {
+        let page = exporter.page_of("/metrics?collect[]=container");
+        page.value("container_spec_memory_limit_bytes", &[("id", path)])
+    };
+    assert_eq!(spec(before.path()), Some(0.0));
+    before.limit_memory(50 << 20);
+    assert_eq!(spec(before.path()), Some(52_428_800.0), "the very next scrape");
+    let later = Cgroup::new("blind");
+    assert!(until(Duration::from_secs(15), || spec(later.path()).is_some()), "found by a walk");
+    let path = later.path().to_owned();
+    drop(later);
+    assert_eq!(spec(&path), None);
 }
 
 /// Whether any thread of a process holds a namespace's descriptor.

@@ -70,6 +70,7 @@ fn births_deaths_and_limits_are_noticed() {
     });
     assert!(limited, "new limits");
 
+    group.start(&std::process::Command::new("true")).wait(Duration::from_secs(5)).unwrap();
     let path = group.path().to_owned();
     let usage = [("id", path.as_str()), ("cpu", "total")];
     drop(child);
@@ -144,4 +145,22 @@ fn groups_that_are_not_asked_for_are_not_written() {
         );
     }
     assert!(page.value("container_spec_memory_limit_bytes", &[("id", "/")]).is_some());
+}
+
+#[test]
+fn odd_names_are_series_of_their_own() {
+    use std::os::unix::ffi::OsStrExt;
+    if !live::root() {
+        return;
+    }
+    let group = Cgroup::new("odd");
+    let mut half = Half::start();
+    for name in [&b"\xff"[..], b"\xfe", b"a b", b"quote\"", b"back\\slash", b"{}", b"\xc3\xbc", b"=,"] {
+        fs::create_dir(group.dir("cpuacct").join(std::ffi::OsStr::from_bytes(name))).unwrap();
+    }
+    let names = ["//xff", "//xfe", "a b", "quote\"", "back\\slash", "{}", "ü", "=,"];
+    for name in names {
+        let id = format!("{}/{name}", group.path());
+        assert!(half.comes("container_cpu_usage_seconds_total", &[("id", &id)]), "{name}");
+    }
 }

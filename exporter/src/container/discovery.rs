@@ -35,6 +35,9 @@ const PATIENCE: u32 = 20;
 /// The wait between two such looks.
 const NEXT_LOOK: Duration = Duration::from_millis(2);
 
+/// How often to walk where some directory cannot be watched.
+const NEXT_WALK: Duration = Duration::from_secs(10);
+
 /// What other threads tell this one.
 pub enum Message {
     /// What a runtime says of a container.
@@ -100,6 +103,8 @@ impl Discovery {
             lives,
             inbox,
             bell: Arc::clone(&post.bell),
+            is_blind: false,
+            walked: Instant::now(),
             unsettled: BTreeSet::new(),
             late: HashMap::new(),
         };
@@ -128,6 +133,10 @@ struct Thread {
     told: [bool; PLACES],
     inbox: Receiver<Message>,
     bell: Arc<OwnedFd>,
+    /// Some directory cannot be watched, so that births below it are found by walking alone.
+    is_blind: bool,
+    /// When the last walk was.
+    walked: Instant,
     /// Cgroups of which something is new.
     unsettled: BTreeSet<CgroupPath>,
     /// Cgroups whose directory is not there yet, and how often they were looked for.
@@ -142,8 +151,8 @@ impl Thread {
         let _ = rustix::io::read(&self.bell, &mut [0_u8; 8]);
         let mut lost = self.take_lives();
         lost |= self.take_notices();
-        if lost {
-            tracing::debug!("events of cgroups were lost; walking");
+        if lost || (self.is_blind && self.walked.elapsed() >= NEXT_WALK) {
+            tracing::debug!(lost, "walking the cgroups");
             self.walk();
         }
         self.unsettled.extend(self.late.keys().cloned());
@@ -158,7 +167,12 @@ impl Thread {
     }
 
     fn wait(&self) {
-        let timeout = (!self.late.is_empty()).then(|| Timespec::try_from(NEXT_LOOK).ok()).flatten();
+        let timeout = match (self.late.is_empty(), self.is_blind) {
+            (false, _) => Some(NEXT_LOOK),
+            (true, true) => Some(NEXT_WALK.saturating_sub(self.walked.elapsed())),
+            (true, false) => None,
+        };
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let mut waits = vec![PollFd::new(&self.bell, PollFlags::IN)];
         waits.extend(
             self.watcher.as_ref().map(|watcher| PollFd::from_borrowed_fd(watcher.as_fd(), PollFlags::IN)),
@@ -243,6 +257,7 @@ impl Thread {
     /// Compares what is known with the directories. Off the scrape path, and only where events cannot tell.
     fn walk(&mut self) {
         let now = Instant::now();
+        self.walked = now;
         for place in 0..self.census.layout.hierarchies.len() {
             let Some(hierarchy) = self.census.layout.hierarchy(place) else { continue };
             let mut found = HashMap::new();
@@ -267,7 +282,7 @@ impl Thread {
                 self.late.remove(&path);
                 continue;
             };
-            let mut watched = self.watcher.is_some();
+            let mut watched = true;
             for (place, _) in ids.iter().enumerate().filter(|(_, id)| id.is_some()) {
                 watched &= self.watch(place, &path);
             }
@@ -279,9 +294,13 @@ impl Thread {
     }
 
     fn watch(&mut self, place: Place, path: &CgroupPath) -> bool {
-        let Some(watcher) = &mut self.watcher else { return false };
         let is_told = self.told.get(place) == Some(&true);
-        if !watcher.add(&self.census.layout, place, path, !is_told) {
+        let layout = &self.census.layout;
+        if !self.watcher.as_mut().is_some_and(|watcher| watcher.add(layout, place, path, !is_told)) {
+            let is_there = layout.hierarchy(place).is_some_and(|found| walk::id_of(found, path).is_some());
+            if is_there && !is_told && !std::mem::replace(&mut self.is_blind, true) {
+                tracing::warn!(cgroup = ?path, "no inotify watch left: cgroups are walked every ten seconds");
+            }
             return false;
         }
         if !is_told {

@@ -97,6 +97,12 @@ impl Entry {
         self.waits_until.is_none_or(|until| until <= now) && !identity::is_mount(&self.path)
     }
 
+    /// Whether anything ever ran in it, as far as is known.
+    pub fn has_lived(&self) -> bool {
+        let sockets = self.sockets.is_some_and(|sockets| sockets != SocketCount::default());
+        self.usage.shown().map_or(self.memory.is_some(), |shown| shown > 0) || sockets
+    }
+
     /// Whether it lives, so that what is true of this moment (not only what was counted) is shown.
     pub fn is_alive(&self) -> bool {
         self.is_there && self.died.is_none()

@@ -1,6 +1,6 @@
 //! Who a cgroup is: the runtime's id in its name, and the labels that every one of its series bears.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::{
     metric::{Labels, label_name},
@@ -35,13 +35,29 @@ pub fn labels(path: &CgroupPath, known: Option<&Metadata>) -> Labels {
             labels.push(&name, value.as_bytes());
         }
     }
-    labels.push("id", path.bytes());
+    labels.push("id", &distinct(path.bytes()));
     for (name, value) in known.iter().flat_map(|known| [("image", &known.image), ("name", &known.name)]) {
         if !value.is_empty() {
             labels.push(name, value.as_bytes());
         }
     }
     labels
+}
+
+/// A kernel's name as a label's value. Bytes that are no UTF-8 would all be shown as the same replacement character,
+/// and two names as one series: each such byte stands as `//xNN`, for no name holds two slashes in a row.
+pub fn distinct(name: &[u8]) -> Cow<'_, [u8]> {
+    if str::from_utf8(name).is_ok() {
+        return Cow::Borrowed(name);
+    }
+    let mut text = Vec::with_capacity(name.len() + 5);
+    for chunk in name.utf8_chunks() {
+        text.extend_from_slice(chunk.valid().as_bytes());
+        for byte in chunk.invalid() {
+            text.extend_from_slice(format!("//x{byte:02x}").as_bytes());
+        }
+    }
+    Cow::Owned(text)
 }
 
 fn runtime_labels(known: &Metadata) -> BTreeMap<String, String> {
@@ -106,6 +122,14 @@ mod tests {
     fn a_plain_cgroup_has_its_id_alone() {
         assert_eq!(text(&labels(&CgroupPath::new(b"/a\"b"), None)), r#"id="/a\"b""#);
         assert_eq!(text(&labels(&CgroupPath::new(b"/a"), Some(&nobody()))), r#"id="/a""#);
+    }
+
+    #[test]
+    fn names_that_are_no_utf_8_stay_apart() {
+        let shown = |name| text(&labels(&CgroupPath::new(name), None)).to_owned();
+        assert_eq!(shown(b"/a\xff"), r#"id="/a//xff""#);
+        assert_eq!(shown(b"/a\xfe\xffb"), r#"id="/a//xfe//xffb""#);
+        assert_eq!(shown("/ü\\xff".as_bytes()), r#"id="/ü\\xff""#);
     }
 
     #[test]

@@ -9,7 +9,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::network::{Direction, Figures, is_left_out};
+use super::{
+    identity,
+    network::{Direction, Figures, is_left_out},
+};
 use crate::{
     metric::Labels,
     source::{
@@ -263,7 +266,7 @@ fn label(names: &mut HashMap<Vec<u8>, Arc<Labels>>, name: &[u8]) -> Arc<Labels> 
     if let Some(labels) = names.get(name) {
         return Arc::clone(labels);
     }
-    let labels = Arc::new(Labels::new([("interface", name)]));
+    let labels = Arc::new(Labels::new([("interface", identity::distinct(name))]));
     names.insert(name.to_vec(), Arc::clone(&labels));
     labels
 }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::entry::Entry;
+use super::{entry::Entry, identity};
 use crate::source::cgroup::{CgroupPath, files::Files};
 
 /// The dead that are kept at most; the oldest go first.
@@ -43,14 +43,16 @@ impl Roster {
     /// Takes in a cgroup that died before it was listed.
     pub fn bury_unlisted(&mut self, mut entry: Entry, now: Instant) {
         self.expire(now);
-        if self.keep_dead.is_zero() {
+        if self.keep_dead.is_zero() || !entry.has_lived() {
             return;
         }
         entry.files = Files::default();
         entry.died = Some(now);
         self.dead.retain(|dead| dead.path != entry.path);
         if self.dead.len() >= MOST_DEAD {
-            self.dead.pop_front();
+            // Units that come and go by the hundred must not push out what a container used last.
+            let plain = self.dead.iter().position(|dead| identity::runtime_id(&dead.path).is_none());
+            self.dead.remove(plain.unwrap_or(0));
         }
         self.dead.push_back(entry);
     }
@@ -95,9 +97,12 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::container::usage::Usage;
 
     fn entry(path: &str) -> Entry {
-        Entry::new(CgroupPath::new(path.as_bytes()), [Some(1), None, None, None])
+        let mut entry = Entry::new(CgroupPath::new(path.as_bytes()), [Some(1), None, None, None]);
+        entry.usage.read_file(1, None);
+        entry
     }
 
     #[test]
@@ -138,6 +143,25 @@ mod tests {
         }
         assert_eq!(roster.dead.len(), MOST_DEAD);
         assert_eq!(roster.dead.front().map(|entry| entry.path.clone()), Some(CgroupPath::new(b"/9000")));
+
+        let id = "c".repeat(64);
+        roster.bury_unlisted(entry(&format!("/docker/{id}")), now);
+        for number in 0..MOST_DEAD {
+            roster.bury_unlisted(entry(&format!("/again{number}")), now);
+        }
+        assert_eq!(roster.dead.len(), MOST_DEAD);
+        assert!(
+            roster.dead.iter().any(|dead| identity::runtime_id(&dead.path).is_some()),
+            "a container stays"
+        );
+
+        let mut idle = entry("/idle");
+        idle.usage = Usage::default();
+        roster.bury_unlisted(idle, now);
+        assert!(
+            roster.dead.iter().all(|dead| dead.path != CgroupPath::new(b"/idle")),
+            "nothing ever ran in it"
+        );
 
         let mut none = Roster::new(Duration::ZERO);
         none.bury_unlisted(entry("/a"), now);

@@ -58,6 +58,7 @@ fn of_one(entry: &mut Entry, children: Below, layout: &Layout, counts: &dyn Coun
     } else {
         entry.counted = None;
     }
+    entry.sockets = None;
     if counts.counts_sockets()
         && let Some(own) = key(entry, layout, layout.unified).and_then(|key| counts.sockets(key))
     {
