@@ -71,6 +71,7 @@ fn births_deaths_and_limits_are_noticed() {
     assert!(limited, "new limits");
 
     group.start(&std::process::Command::new("true")).wait(Duration::from_secs(5)).unwrap();
+    half.page();
     let path = group.path().to_owned();
     let usage = [("id", path.as_str()), ("cpu", "total")];
     drop(child);
