@@ -402,6 +402,23 @@ fn a_dead_cgroup_shows_its_counters_for_a_while() {
 }
 
 #[test]
+fn a_path_that_is_born_again_in_one_hierarchy_before_the_others_let_go_counts_from_nothing() {
+    let tree = Tree::hybrid();
+    let spent = |nanoseconds: &str| tree.write("cpu,cpuacct/a", &[("cpuacct.usage", nanoseconds)]);
+    spent("2000000000\n");
+    tree.write("memory/a", &[("memory.usage_in_bytes", "4096\n"), ("memory.stat", "total_rss 1\n")]);
+    let mut half = tree.half(&settings(), None);
+    assert!((usage(&mut half, "/a") - 2.0).abs() < 1e-9);
+    tree.remove("cpu,cpuacct/a");
+    assert!(half.goes("container_last_seen", &[("id", "/a")]));
+    spent("500000000\n");
+    tree.write("cpu,cpuacct", &[("cgroup.subtree_control", "\n")]);
+    assert!(half.comes("container_last_seen", &[("id", "/a")]));
+    let page = half.page();
+    has(&page, "/a", "container_cpu_usage_seconds_total{cpu=total} 0.5\ncontainer_memory_usage_bytes 4096");
+}
+
+#[test]
 fn controllers_that_come_later_are_noticed() {
     let tree = Tree::v2();
     tree.set_cpu("cgroup/p", 1);

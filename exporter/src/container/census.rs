@@ -89,6 +89,11 @@ impl Census {
         {
             counts.enter(key);
         }
+        if change == Change::Part
+            && let Some(entry) = self.roster.lock().living.get_mut(path)
+        {
+            entry.born_again_in(place, &self.layout);
+        }
         change != Change::None
     }
 
@@ -153,6 +158,11 @@ impl Census {
         entry.is_watched = is_watched;
         if !is_new {
             entry.files.open(&self.layout, path, self.keep_below);
+        }
+        if entry.made == 0 {
+            entry.made = self.made_at(path, time);
+            entry.started = entry.made;
+            self.names.ask(path);
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::{
     metric::Labels,
     source::cgroup::{
-        CgroupPath,
+        CgroupPath, Layout, Place,
         files::Files,
         reading::{CpuFigures, MemoryFigures},
         spec::Spec,
@@ -35,7 +35,7 @@ pub struct Entry {
     pub spec: Spec,
     /// Whether a change of its limits is noticed; else they are read at each scrape.
     pub is_watched: bool,
-    /// When it was made, in seconds since 1970.
+    /// When it was made, in seconds since 1970; 0 if that is still to be found out.
     pub made: i64,
     /// When it was started, in seconds since 1970.
     pub started: i64,
@@ -89,6 +89,26 @@ impl Entry {
             sockets_folded: SocketCount::default(),
             counted: None,
             network: Network::Unknown,
+        }
+    }
+
+    /// A hierarchy has its path anew, while others may still have the cgroup that bore it before: what was read and
+    /// counted there was of the dead one. The files of all are opened anew by whoever settles it.
+    pub fn born_again_in(&mut self, place: Place, layout: &Layout) {
+        self.files = Files::default();
+        if self.leaving.take().is_some() {
+            self.made = 0;
+        }
+        if Some(place) == layout.cpuacct {
+            self.usage = Usage::default();
+            self.counted = None;
+        }
+        if Some(place) == layout.unified {
+            self.sockets = None;
+            self.sockets_folded = SocketCount::default();
+        }
+        if Some(place) == layout.memory {
+            self.memory = None;
         }
     }
 
