@@ -2,11 +2,14 @@
 
 /// Labels as they stand between the braces, `device="sda",mode="idle"`; empty for a series without labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Labels(Vec<u8>);
+pub struct Labels {
+    text: Vec<u8>,
+    is_lossy: bool,
+}
 
 impl Labels {
     /// No labels.
-    pub const EMPTY: Self = Self(Vec::new());
+    pub const EMPTY: Self = Self { text: Vec::new(), is_lossy: false };
 
     /// Labels in the order given, which is the order of their names where the reference sorts them. Names are
     /// taken as valid (see [`label_name`]); values may be any bytes.
@@ -20,23 +23,31 @@ impl Labels {
 
     /// Appends one label; an empty value is written too (`device_error=""`).
     pub fn push(&mut self, name: &str, value: &[u8]) {
-        if !self.0.is_empty() {
-            self.0.push(b',');
+        if !self.text.is_empty() {
+            self.text.push(b',');
         }
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(b"=\"");
-        escape_into(&mut self.0, value);
-        self.0.push(b'"');
+        self.text.extend_from_slice(name.as_bytes());
+        self.text.extend_from_slice(b"=\"");
+        let start = self.text.len();
+        escape_into(&mut self.text, value);
+        self.is_lossy |=
+            self.text.get(start..).is_some_and(|text| text.windows(3).any(|three| three == REPLACED));
+        self.text.push(b'"');
     }
 
     /// The text between the braces.
     pub fn text(&self) -> &[u8] {
-        &self.0
+        &self.text
+    }
+
+    /// Whether other values than these could have given the same text: it holds U+FFFD.
+    pub fn is_lossy(&self) -> bool {
+        self.is_lossy
     }
 
     /// Whether there is no label.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.text.is_empty()
     }
 }
 
@@ -47,6 +58,9 @@ pub fn label_name(prefix: &str, raw: &str) -> String {
     name.extend(raw.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }));
     name
 }
+
+/// U+FFFD, which stands for what is not UTF-8.
+const REPLACED: &[u8] = "\u{fffd}".as_bytes();
 
 /// Escapes backslash, quote and newline; each run of bytes that is not UTF-8 becomes one U+FFFD.
 fn escape_into(out: &mut Vec<u8>, value: &[u8]) {
@@ -64,7 +78,7 @@ fn escape_into(out: &mut Vec<u8>, value: &[u8]) {
             }
         }
         if !chunk.invalid().is_empty() && !after_invalid {
-            out.extend_from_slice("\u{fffd}".as_bytes());
+            out.extend_from_slice(REPLACED);
             after_invalid = true;
         }
     }
@@ -88,6 +102,15 @@ mod tests {
     #[test]
     fn a_run_of_invalid_bytes_is_one_replacement_character() {
         assert_eq!(text(b"a\xff\xfe\xc3b\xff"), "l=\"a\u{fffd}b\u{fffd}\"");
+    }
+
+    #[test]
+    fn what_may_be_another_value_s_text_too_says_so() {
+        for (value, is_lossy) in
+            [(&b"a\xff"[..], true), ("a\u{fffd}".as_bytes(), true), (b"a\xc3\xbf", false)]
+        {
+            assert_eq!(Labels::new([("l", value), ("m", b"x")]).is_lossy(), is_lossy, "{value:?}");
+        }
     }
 
     #[test]

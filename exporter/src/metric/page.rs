@@ -8,7 +8,8 @@ use std::{
 use super::{Family, Labels, Value};
 
 /// Text format 0.0.4 as it grows. A family is written once per page: what comes later under the same name is
-/// dropped and counted, so that the page stays valid whatever a collector does.
+/// dropped and counted, so that the page stays valid whatever a collector does. So is a sample whose labels became
+/// those of another one because neither was UTF-8.
 #[derive(Debug, Default)]
 pub struct Page {
     text: Vec<u8>,
@@ -16,6 +17,8 @@ pub struct Page {
     /// Where each family's text begins.
     starts: Vec<usize>,
     hasher: RandomState,
+    /// Samples of the family being written whose labels may not be theirs alone.
+    lossy: HashSet<u64>,
     dropped: u64,
 }
 
@@ -61,7 +64,7 @@ impl Page {
         self.clear();
     }
 
-    /// Families dropped since [`Page::clear`] because their name was there already.
+    /// Families and samples dropped since [`Page::clear`] because they were there already.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
@@ -72,7 +75,15 @@ impl Page {
             return false;
         }
         self.starts.push(self.text.len());
+        self.lossy.clear();
         true
+    }
+
+    /// Whether a sample whose labels may be another one's as well is the first with them in its family.
+    fn is_first(&mut self, first: &Labels, second: &Labels) -> bool {
+        let is_first = self.lossy.insert(self.hasher.hash_one((first.text(), second.text())));
+        self.dropped += u64::from(!is_first);
+        is_first
     }
 }
 
@@ -113,6 +124,9 @@ impl Samples<'_> {
             self.open();
         }
         if self.state == State::Refused {
+            return;
+        }
+        if (first.is_lossy() || second.is_lossy()) && !self.page.is_first(first, second) {
             return;
         }
         let out = &mut self.page.text;
@@ -199,6 +213,30 @@ mod tests {
             text(&page),
             "# HELP up Whether it is.\n# TYPE up gauge\nup 1\n# HELP bytes_total Bytes.\n# TYPE bytes_total counter\nbytes_total 3\n"
         );
+    }
+
+    #[test]
+    fn samples_whose_labels_became_alike_are_written_once_in_each_family() {
+        let mut page = Page::default();
+        let labels =
+            [&b"\xff"[..], b"\xfe", "\u{fffd}".as_bytes(), b"a\xff"].map(|id| Labels::new([("id", id)]));
+        for family in [&BYTES, &UP] {
+            let mut samples = page.family(family);
+            for (value, labels) in (1_u64..).zip(&labels) {
+                samples.joined(labels, &Labels::EMPTY, value);
+            }
+        }
+        let samples: Vec<_> = text(&page).lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(
+            samples,
+            [
+                "bytes_total{id=\"\u{fffd}\"} 1",
+                "bytes_total{id=\"a\u{fffd}\"} 4",
+                "up{id=\"\u{fffd}\"} 1",
+                "up{id=\"a\u{fffd}\"} 4"
+            ]
+        );
+        assert_eq!(page.dropped(), 4);
     }
 
     #[test]
