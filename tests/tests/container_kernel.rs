@@ -166,3 +166,25 @@ fn churn_gives_every_slot_back() {
     let last = group.child("xlast");
     assert!(half.comes("container_last_seen", &[("id", last.path())]), "no gap after the churn");
 }
+
+#[test]
+fn a_path_too_long_for_an_event_is_the_real_one() {
+    let Some(_turn) = turn() else { return };
+    let (_kernel, mut half) = start(CpuSource::Auto);
+    let mut groups = vec![Cgroup::new("long")];
+    while let Some(deepest) = groups.last()
+        && deepest.path().len() <= 1_100
+    {
+        let child = deepest.child(&"x".repeat(200));
+        groups.push(child);
+    }
+    let deepest = groups.last().unwrap();
+    assert!(half.comes("container_cpu_usage_seconds_total", &[("id", deepest.path())]));
+    let page = half.page();
+    let mine = |id: &str| id.starts_with(groups[0].path());
+    let shown = page
+        .matching("container_last_seen", &[])
+        .filter(|sample| sample.labels.iter().any(|(name, value)| name == "id" && mine(value)));
+    assert_eq!(shown.count(), groups.len(), "each once, and no other");
+    while groups.pop().is_some() {}
+}

@@ -5,6 +5,9 @@ use std::{os::fd::BorrowedFd, sync::Arc};
 use super::kernel::{Counts, CpuCount, KernelSide, Key, Life, Lives, Room, SocketCount, Traffic};
 use crate::source::bpf::{self, CgroupKey, Counters, Kernel, LifeEvents, Program, Reason};
 
+/// A path of this length may have been cut by the kernel.
+const LONGEST: usize = exporter_common::PATH_BYTES - 1;
+
 impl KernelSide {
     /// What runs of the kernel half, which must be kept alive; none if nothing counts. Takes its events over.
     pub fn of(kernel: &mut Kernel) -> Option<Self> {
@@ -99,14 +102,20 @@ impl Lives for Events {
     }
 
     fn drain(&mut self, each: &mut dyn FnMut(Life<'_>)) -> bool {
+        let mut is_cut = false;
         self.ring.drain(|event| {
             let key = ours(event.key);
+            if event.what == bpf::Life::Born && event.path.len() >= LONGEST {
+                // The path of another cgroup, for all we know.
+                is_cut = true;
+                return;
+            }
             each(match event.what {
                 bpf::Life::Born => Life::Born { key, path: event.path },
                 bpf::Life::Died => Life::Died { key },
             });
         });
         let lost = self.counters.usage().events_lost;
-        std::mem::replace(&mut self.lost, lost) != lost
+        std::mem::replace(&mut self.lost, lost) != lost || is_cut
     }
 }

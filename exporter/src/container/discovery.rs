@@ -35,6 +35,11 @@ const PATIENCE: u32 = 20;
 /// The wait between two such looks.
 const NEXT_LOOK: Duration = Duration::from_millis(2);
 
+/// The least wait between two walks where events were lost: what was told of has its directory by the second one.
+const SECOND_WALK: Duration = Duration::from_millis(20);
+/// And so many times the length of the last walk, whoever loses events.
+const REST: u32 = 10;
+
 /// How often to walk where some directory cannot be watched.
 const NEXT_WALK: Duration = Duration::from_secs(10);
 
@@ -105,6 +110,8 @@ impl Discovery {
             bell: Arc::clone(&post.bell),
             is_blind: false,
             walked: Instant::now(),
+            walks_due: 0,
+            next_walk: Instant::now(),
             unsettled: BTreeSet::new(),
             late: HashMap::new(),
         };
@@ -137,6 +144,9 @@ struct Thread {
     is_blind: bool,
     /// When the last walk was.
     walked: Instant,
+    /// Walks to be made because events were lost, and the moment before which not to.
+    walks_due: u32,
+    next_walk: Instant,
     /// Cgroups of which something is new.
     unsettled: BTreeSet<CgroupPath>,
     /// Cgroups whose directory is not there yet, and how often they were looked for.
@@ -151,8 +161,13 @@ impl Thread {
         let _ = rustix::io::read(&self.bell, &mut [0_u8; 8]);
         let mut lost = self.take_lives();
         lost |= self.take_notices();
-        if lost || (self.is_blind && self.walked.elapsed() >= NEXT_WALK) {
+        if lost {
+            self.walks_due = 2;
+        }
+        let is_due = self.walks_due > 0 && self.next_walk <= Instant::now();
+        if is_due || (self.is_blind && self.walked.elapsed() >= NEXT_WALK) {
             tracing::debug!(lost, "walking the cgroups");
+            self.walks_due = self.walks_due.saturating_sub(1);
             self.walk();
         }
         self.unsettled.extend(self.late.keys().cloned());
@@ -167,11 +182,10 @@ impl Thread {
     }
 
     fn wait(&self) {
-        let timeout = match (self.late.is_empty(), self.is_blind) {
-            (false, _) => Some(NEXT_LOOK),
-            (true, true) => Some(NEXT_WALK.saturating_sub(self.walked.elapsed())),
-            (true, false) => None,
-        };
+        let look = (!self.late.is_empty()).then_some(NEXT_LOOK);
+        let blind = self.is_blind.then(|| NEXT_WALK.saturating_sub(self.walked.elapsed()));
+        let due = (self.walks_due > 0).then(|| self.next_walk.saturating_duration_since(Instant::now()));
+        let timeout = look.into_iter().chain(blind).chain(due).min();
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let mut waits = vec![PollFd::new(&self.bell, PollFlags::IN)];
         waits.extend(
@@ -273,6 +287,7 @@ impl Thread {
                 }
             }
         }
+        self.next_walk = Instant::now() + SECOND_WALK.max(now.elapsed() * REST);
     }
 
     /// Watches, opens and reads what is new. A watch is set before the children are listed, so that none is missed.
