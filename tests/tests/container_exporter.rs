@@ -9,7 +9,7 @@ use tests::{
     exporter::{self, Exporter},
     http,
     image::{BUSYBOX, import_busybox},
-    live,
+    live, load,
     running::{Signal, output, until},
 };
 
@@ -83,6 +83,45 @@ fn without_watches_limits_are_read_at_each_scrape_and_the_tree_is_walked() {
     let path = later.path().to_owned();
     drop(later);
     assert_eq!(spec(&path), None);
+}
+
+#[test]
+fn a_tree_of_version_2_serves_all_by_itself() {
+    if !live::root() {
+        return;
+    }
+    let group = Cgroup::new("unified");
+    let Some(folder) = group.v2_dir().filter(|folder| live::need("cgroup v2", folder.exists())) else {
+        return;
+    };
+    // Its own mounts: the controllers of version 1 are out of sight, as on a host that never had them.
+    let mounts = "umount -R /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", mounts, "sh"]).arg(exporter::binary());
+    let exporter =
+        Exporter::start_with(http::free_address(), command.args(["--docker=", "--scrape.share=0"]));
+    let _burns = group.start(&load::cpu(50));
+    std::thread::sleep(Duration::from_secs(1));
+    let kernel = || {
+        let text = std::fs::read_to_string(folder.join("cpu.stat")).unwrap();
+        text.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1e6
+    };
+    let before = kernel();
+    let page = exporter.page();
+    let after = kernel();
+    let labels = [("id", group.path()), ("cpu", "total")];
+    let shown = page.value("container_cpu_usage_seconds_total", &labels).unwrap();
+    assert!(before - 0.02 <= shown && shown <= after + 0.02, "{before} <= {shown} <= {after}");
+    assert!(shown > 0.1, "{shown} s of CPU time");
+    let by_file = [("figure", "container_cpu_usage"), ("source", "cgroupfs")];
+    assert_eq!(page.value("nodetally_figure_source", &by_file), Some(1.0));
+
+    let child = group.child("later");
+    let seen = |path: &str| exporter.page().value("container_last_seen", &[("id", path)]).is_some();
+    assert!(until(Duration::from_secs(2), || seen(child.path())), "a birth");
+    let path = child.path().to_owned();
+    drop(child);
+    assert!(until(Duration::from_secs(2), || !seen(&path)), "a death");
 }
 
 /// Whether any thread of a process holds a namespace's descriptor.

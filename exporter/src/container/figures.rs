@@ -133,7 +133,10 @@ impl FigureReader {
     fn read_cpu(&mut self, entry: &mut Entry) -> Result<(), Gone> {
         entry.cpu = self.reader.cpu(&entry.files, &entry.path, entry.spec.has_quota())?;
         let Some(file) = entry.cpu.usage else { return Ok(()) };
-        if let (Some(before), Some(count)) = (entry.usage.anchor(), entry.counted) {
+        // The root's own figure is made by other rules than those of the cgroups below it.
+        if !entry.path.is_root()
+            && let (Some(before), Some(count)) = (entry.usage.anchor(), entry.counted)
+        {
             self.accuracy.compare(entry.path.depth(), before, file, count);
         }
         entry.usage.read_file(file, entry.counted);

@@ -100,6 +100,8 @@ pub struct Facts {
     pub numbers: Vec<(u32, Vec<u8>)>,
     /// Whether this process has its own cgroup namespace.
     pub own_namespace: bool,
+    /// Where a host's cgroups are usually mounted, below its root.
+    pub usual: PathBuf,
 }
 
 /// One mount of a cgroup file system.
@@ -142,6 +144,7 @@ impl Facts {
         Ok(Self {
             mounts: candidates.filter(is_reachable).collect(),
             numbers: numbers(&read(paths.procfs.join("self/cgroup"))?),
+            usual: paths.rootfs.join("sys/fs/cgroup"),
             own_namespace: namespace
                 .is_ok_and(|found| std::os::unix::fs::MetadataExt::ino(&found) != INITIAL_NAMESPACE),
         })
@@ -163,8 +166,14 @@ impl Layout {
             .ok_or_else(|| LayoutError::NoMount { rootfs: paths.rootfs.clone() })
     }
 
-    /// The decision alone; none when nothing is mounted.
+    /// The decision alone; none when nothing is mounted. Where anything is mounted at the usual place, what is
+    /// mounted elsewhere (in a tree made for a chroot, say) does not count.
     pub fn decide(facts: &Facts) -> Option<Self> {
+        let usual: Vec<_> =
+            facts.mounts.iter().filter(|mount| mount.point.starts_with(&facts.usual)).cloned().collect();
+        if !usual.is_empty() && usual.len() < facts.mounts.len() {
+            return Self::decide(&Facts { mounts: usual, ..facts.clone() });
+        }
         let mut layout = Self {
             mode: Mode::V1,
             hierarchies: Vec::new(),
@@ -318,6 +327,7 @@ mod tests {
             mounts: mounts(mountinfo.as_bytes()),
             numbers: numbers(cgroup.as_bytes()),
             own_namespace: false,
+            usual: PathBuf::from("/sys/fs/cgroup"),
         }
     }
 
@@ -376,7 +386,9 @@ mod tests {
         // A container's own mount first, the host's beside it, seen from the host's namespace and from another.
         let own = "40 30 0:27 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
         let host = "41 30 0:27 / /host/sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
-        let layout = decided(&format!("{own}{host}"), "5:memory:/docker/abc\n");
+        let mut facts = facts(&format!("{own}{host}"), "5:memory:/docker/abc\n");
+        facts.usual = PathBuf::from("/host/sys/fs/cgroup");
+        let layout = Layout::decide(&facts).unwrap();
         assert_eq!(at(&layout, layout.memory), Some((5, "/host/sys/fs/cgroup/memory")));
         assert!(!layout.partial);
 
@@ -389,13 +401,24 @@ mod tests {
 
         let inside = "40 30 0:27 / /sys/fs/cgroup ro - cgroup2 cgroup rw\n";
         let above = "41 30 0:27 /../.. /host/sys/fs/cgroup ro - cgroup2 cgroup rw\n";
-        let mut facts = facts(&format!("{inside}{above}"), "0::/\n");
+        facts.mounts = mounts(format!("{inside}{above}").as_bytes());
+        facts.numbers = numbers(b"0::/\n");
         facts.own_namespace = true;
         let layout = Layout::decide(&facts).unwrap();
         assert_eq!(at(&layout, layout.unified), Some((0, "/host/sys/fs/cgroup")));
         assert!(!layout.partial);
         facts.mounts.pop();
+        facts.usual = PathBuf::from("/sys/fs/cgroup");
         assert!(Layout::decide(&facts).unwrap().partial);
+    }
+
+    #[test]
+    fn mounts_in_unusual_places_do_not_mix_with_the_host_s() {
+        let odd = HYBRID.replace("/sys/fs", "/srv/chroot/sys/fs");
+        let layout = decided(&format!("{odd}{V2}"), HYBRID_NUMBERS);
+        assert_eq!((layout.mode, at(&layout, layout.memory)), (Mode::V2, Some((0, "/sys/fs/cgroup"))));
+        let alone = decided(&odd, HYBRID_NUMBERS);
+        assert_eq!(at(&alone, alone.memory), Some((4, "/srv/chroot/sys/fs/cgroup/memory")));
     }
 
     #[test]
