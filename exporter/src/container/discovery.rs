@@ -40,6 +40,9 @@ const SECOND_WALK: Duration = Duration::from_millis(20);
 /// And so many times the length of the last walk, whoever loses events.
 const REST: u32 = 10;
 
+/// The least wait between two walks for a cgroup whose end was not told.
+const MISSED_WALK: Duration = Duration::from_secs(2);
+
 /// How often to walk where some directory cannot be watched.
 const NEXT_WALK: Duration = Duration::from_secs(10);
 
@@ -47,6 +50,8 @@ const NEXT_WALK: Duration = Duration::from_secs(10);
 pub enum Message {
     /// What a runtime says of a container.
     Known(Answer),
+    /// A cgroup is gone, and no event has told.
+    Missed,
     /// To end.
     End,
 }
@@ -123,6 +128,13 @@ impl Discovery {
     }
 }
 
+impl Discovery {
+    /// Says that a cgroup is gone whose end was not told, as when it was renamed before.
+    pub fn missed(&self) {
+        self.post.send(Message::Missed);
+    }
+}
+
 impl Drop for Discovery {
     fn drop(&mut self) {
         self.post.send(Message::End);
@@ -175,6 +187,8 @@ impl Thread {
         while let Ok(message) = self.inbox.try_recv() {
             match message {
                 Message::Known(answer) => self.census.named(answer),
+                Message::Missed if self.walked.elapsed() >= MISSED_WALK => self.walks_due = 1,
+                Message::Missed => {}
                 Message::End => return false,
             }
         }

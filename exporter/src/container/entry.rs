@@ -47,6 +47,8 @@ pub struct Entry {
     pub died: Option<Instant>,
     /// Whether its files answered in this scrape.
     pub is_there: bool,
+    /// Since when they have not answered.
+    pub missed: Option<Instant>,
     /// CPU time.
     pub cpu: CpuFigures,
     /// CPU time as it is shown.
@@ -81,6 +83,7 @@ impl Entry {
             leaving: None,
             died: None,
             is_there: true,
+            missed: None,
             cpu: CpuFigures::default(),
             usage: Usage::default(),
             memory: None,

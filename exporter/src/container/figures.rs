@@ -27,6 +27,9 @@ use crate::{
 /// How long a cgroup takes at most to leave all hierarchies, one after the other.
 const LEAVING: Duration = Duration::from_secs(1);
 
+/// After this the death of a cgroup that cannot be read should have been told.
+const OVERDUE: Duration = Duration::from_secs(3);
+
 /// Reads figures into the roster.
 #[derive(Debug)]
 pub struct FigureReader {
@@ -68,14 +71,15 @@ impl FigureReader {
         self.counts.as_ref().is_some_and(|counts| counts.counts_cpu())
     }
 
-    /// Reads what the groups need. `machine`: memory of the machine and how much swap is in use.
+    /// Reads what the groups need. `machine`: memory of the machine and how much swap is in use. `true`: a cgroup
+    /// is gone, and its death should have been told long ago.
     pub fn read(
         &mut self,
         roster: &mut Roster,
         groups: Groups,
         machine: Option<(MachineMemory, u64)>,
         now: Instant,
-    ) {
+    ) -> bool {
         let (memory, swap_used) = machine.unwrap_or_default();
         let wants_counts = [Group::Cpu, Group::Socket, Group::Network].iter().any(|group| groups.has(*group));
         if let Some(counts) = self.counts.as_ref().filter(|_| wants_counts) {
@@ -83,6 +87,7 @@ impl FigureReader {
         }
         self.accuracy.begin();
         let by_count = self.goes_by_count();
+        let mut overdue = false;
         for entry in roster.living.values_mut() {
             if let Some(since) = entry.leaving {
                 entry.is_there = false;
@@ -100,7 +105,13 @@ impl FigureReader {
                 entry.spec = Spec::read(&self.layout, &entry.path, memory);
             }
             entry.is_there = self.read_entry(entry, groups, by_count, swap_used).is_ok();
+            if entry.is_there {
+                entry.missed = None;
+            } else {
+                overdue |= now.saturating_duration_since(*entry.missed.get_or_insert(now)) >= OVERDUE;
+            }
         }
+        overdue
     }
 
     fn read_entry(
@@ -133,10 +144,7 @@ impl FigureReader {
     fn read_cpu(&mut self, entry: &mut Entry) -> Result<(), Gone> {
         entry.cpu = self.reader.cpu(&entry.files, &entry.path, entry.spec.has_quota())?;
         let Some(file) = entry.cpu.usage else { return Ok(()) };
-        // The root's own figure is made by other rules than those of the cgroups below it.
-        if !entry.path.is_root()
-            && let (Some(before), Some(count)) = (entry.usage.anchor(), entry.counted)
-        {
+        if let (Some(before), Some(count)) = (entry.usage.anchor(), entry.counted) {
             self.accuracy.compare(entry.path.depth(), before, file, count);
         }
         entry.usage.read_file(file, entry.counted);

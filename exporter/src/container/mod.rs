@@ -85,7 +85,7 @@ pub struct ContainerHalf {
     rows: Vec<Row>,
     sources: sources::Writer,
     counts: Option<Arc<dyn Counts>>,
-    _discovery: Discovery,
+    discovery: Discovery,
 }
 
 impl ContainerHalf {
@@ -144,7 +144,7 @@ impl ContainerHalf {
             rows: Vec::new(),
             sources: sources::Writer::new(),
             counts,
-            _discovery: discovery,
+            discovery,
         })
     }
 
@@ -157,8 +157,11 @@ impl ContainerHalf {
         let memory = self.machine.memory();
         let mut roster = self.roster.lock();
         roster.expire(now);
-        self.figures.read(&mut roster, groups, memory, now);
+        let is_overdue = self.figures.read(&mut roster, groups, memory, now);
         drop(roster);
+        if is_overdue {
+            self.discovery.missed();
+        }
         let interfaces = groups.has(Group::Network).then(|| self.take_links(deadline));
         self.write(groups, now, page);
         if groups.has(Group::Machine) {

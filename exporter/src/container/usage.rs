@@ -187,7 +187,8 @@ mod tests {
     #[test]
     fn a_count_is_held_to_the_file_from_both_sides() {
         let running = |finished, running| Count { finished, running };
-        let pace = &mut Pace::FULL;
+        let mut full = Pace::FULL;
+        let pace = &mut full;
         let mut usage = Usage::default();
         assert_eq!(usage.correct(1_000, running(0, 0), pace), 0, "the first reading is the anchor");
         assert_eq!(usage.correct(1_150, running(100, 100), pace), 0, "within what runs still");

@@ -16,6 +16,23 @@ use super::{CgroupPath, Layout, Place};
 
 const BUFFER: usize = 64 << 10;
 
+/// The files that hold a limit, or change one.
+const LIMITS: &[&[u8]] = &[
+    b"cpu.max",
+    b"cpu.weight",
+    b"cpu.weight.nice",
+    b"cpu.idle",
+    b"cpu.shares",
+    b"cpu.cfs_quota_us",
+    b"cpu.cfs_period_us",
+    b"memory.max",
+    b"memory.min",
+    b"memory.swap.max",
+    b"memory.limit_in_bytes",
+    b"memory.memsw.limit_in_bytes",
+    b"memory.soft_limit_in_bytes",
+];
+
 /// What a watch saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
@@ -23,7 +40,7 @@ pub enum Notice {
     Born(Place, CgroupPath),
     /// A child was removed.
     Died(Place, CgroupPath),
-    /// A file that may hold a limit was written.
+    /// A file that holds a limit was written.
     LimitsWritten(CgroupPath),
     /// The children may have got other controllers, and with them other files.
     ControllersWritten(CgroupPath),
@@ -126,11 +143,11 @@ fn notice(place: Place, path: &CgroupPath, name: &[u8], events: ReadFlags) -> Op
     if !events.contains(ReadFlags::MODIFY) {
         return None;
     }
+    // The kernel tells of its own changes to other files too: each time a limit is hit, for one.
     match name {
-        // A task that enters changes no limit, and that happens at every fork of some.
-        b"cgroup.procs" | b"tasks" | b"cgroup.threads" | b"cgroup.kill" | b"cgroup.freeze" => None,
         b"cgroup.subtree_control" => Some(Notice::ControllersWritten(path.clone())),
-        _ => Some(Notice::LimitsWritten(path.clone())),
+        name if LIMITS.contains(&name) => Some(Notice::LimitsWritten(path.clone())),
+        _ => None,
     }
 }
 
@@ -167,7 +184,7 @@ mod tests {
         assert!(!watcher.add(&layout, 0, &CgroupPath::new(b"/missing"), true));
 
         std::fs::create_dir(mount.join("a/b")).unwrap();
-        for file in ["cpu.max", "cgroup.procs", "cgroup.subtree_control"] {
+        for file in ["cpu.max", "cgroup.procs", "memory.events", "cgroup.subtree_control"] {
             std::fs::write(mount.join("a").join(file), "1").unwrap();
         }
         std::fs::remove_dir(mount.join("a/b")).unwrap();
