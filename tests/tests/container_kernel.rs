@@ -13,14 +13,18 @@ use container_support::{Half, near, settings};
 use exporter::{
     config::{ContainerSettings, CpuSource},
     container::kernel::KernelSide,
-    source::bpf::Kernel,
+    source::bpf::{Kernel, Request},
 };
 use kernel_support::{load, request, turn};
 use tests::{cgroup::Cgroup, load as loads, running::until};
 
 /// A half on a loaded kernel half, which must outlive it.
 fn start(source: CpuSource) -> (Kernel, Half) {
-    let mut kernel = load(&request());
+    start_with(source, &request())
+}
+
+fn start_with(source: CpuSource, request: &Request) -> (Kernel, Half) {
+    let mut kernel = load(request);
     let settings = ContainerSettings { cpu_source: source, ..settings() };
     let half = Half::with(&settings, KernelSide::of(&mut kernel));
     (kernel, half)
@@ -187,4 +191,27 @@ fn a_path_too_long_for_an_event_is_the_real_one() {
         .filter(|sample| sample.labels.iter().any(|(name, value)| name == "id" && mine(value)));
     assert_eq!(shown.count(), groups.len(), "each once, and no other");
     while groups.pop().is_some() {}
+}
+
+#[test]
+fn a_cgroup_that_found_no_slot_gets_one_when_there_is_room() {
+    let Some(_turn) = turn() else { return };
+    let (_kernel, mut half) = start_with(CpuSource::Ebpf, &Request { max_cgroups: 16, ..request() });
+    let parent = Cgroup::new("room");
+    let taking: Vec<_> = (0..20).map(|number| parent.child(&format!("takes{number}"))).collect();
+    let last = parent.child("last");
+    let id = [("id", last.path())];
+    assert!(half.comes("container_last_seen", &id));
+    let page = half.page();
+    assert_eq!(page.value("container_socket_transmit_bytes_total", &id), None, "there was room");
+    assert!(page.value("nodetally_ebpf_slots_full_total", &[]).unwrap() > 0.0);
+    last.start(&burn(200)).wait(Duration::from_secs(10)).unwrap();
+    let before = usage(&mut half, last.path()).unwrap();
+    near(before, last.cpu_usage().as_secs_f64(), 0.01, 0.02);
+    drop(taking);
+    assert!(half.comes("container_socket_transmit_bytes_total", &id));
+    last.start(&burn(200)).wait(Duration::from_secs(10)).unwrap();
+    let after = usage(&mut half, last.path()).unwrap();
+    assert!(after > before);
+    near(after, last.cpu_usage().as_secs_f64(), 0.01, 0.02);
 }

@@ -199,7 +199,7 @@ fn more_cgroups_than_slots_are_said_and_entered_when_there_is_room() {
     let without = seen.iter().filter(ours).filter(|e| e.slot.is_none()).count();
     assert_eq!(seen.iter().filter(ours).count(), 24);
     assert!((8..=12).contains(&without), "{without}: {seen:?}");
-    assert!(counters.usage().times_full >= 8);
+    assert!(counters.usage().births_full >= 8);
     let last = groups.pop().unwrap();
     assert_eq!(counters.find(last.key), None);
     // Some slots are kept back for those whose birth nobody could serve; they are two, and these are three.
@@ -317,7 +317,7 @@ fn a_storm_costs_figures_but_no_slot() {
     let after = counters.usage();
     println!("{made} made, {born} born, {died} died, {without} without a slot; {after:?}");
     assert!(born + died + after.events_lost >= 2 * made, "every event is told or counted as lost");
-    assert!(after.times_full - before.times_full >= without);
+    assert!(after.births_full - before.births_full >= without);
     let settled = until(Duration::from_secs(5), || {
         handle(&mut life);
         counters.usage().used <= before.used + 20

@@ -41,6 +41,10 @@ impl Counts for Counting {
         self.counters.enter(theirs(key)).is_some()
     }
 
+    fn enter_late(&self, key: Key) -> bool {
+        self.counters.enter_if_free(theirs(key))
+    }
+
     fn leave(&self, key: Key) {
         self.counters.leave(theirs(key));
     }

@@ -68,6 +68,8 @@ pub trait Counts: Debug + Send + Sync {
     fn counts_sockets(&self) -> bool;
     /// Has the cgroup counted from now on, unless it is already. `false`: there is no room.
     fn enter(&self, key: Key) -> bool;
+    /// As [`enter`](Self::enter) for a cgroup that was refused before, should there be room by now.
+    fn enter_late(&self, key: Key) -> bool;
     /// Ends the count; last figures are to be read before.
     fn leave(&self, key: Key);
     /// CPU time, if the cgroup is counted.

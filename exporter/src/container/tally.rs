@@ -49,7 +49,8 @@ fn of_one(entry: &mut Entry, children: Below, layout: &Layout, counts: &dyn Coun
     if counts.counts_cpu()
         && let Some(key) = key(entry, layout, layout.cpuacct)
     {
-        let own = counts.cpu(key);
+        // Without room until now; the file's figure is what its count will go on from.
+        let own = counts.cpu(key).or_else(|| counts.enter_late(key).then(|| counts.cpu(key))?);
         let own_count =
             own.map_or_else(Count::default, |own| Count { finished: own.finished, running: own.running });
         sum.cpu = sum.cpu.plus(own_count).plus(Count { finished: entry.usage.folded(), running: 0 });
@@ -60,7 +61,9 @@ fn of_one(entry: &mut Entry, children: Below, layout: &Layout, counts: &dyn Coun
     }
     entry.sockets = None;
     if counts.counts_sockets()
-        && let Some(own) = key(entry, layout, layout.unified).and_then(|key| counts.sockets(key))
+        && let Some(key) = key(entry, layout, layout.unified)
+        && let Some(own) =
+            counts.sockets(key).or_else(|| counts.enter_late(key).then(|| counts.sockets(key))?)
     {
         sum.sockets = sum.sockets.plus(own).plus(entry.sockets_folded);
         entry.sockets = Some(sum.sockets);

@@ -51,8 +51,10 @@ pub struct SlotUsage {
     pub used: usize,
     /// Slots there are.
     pub capacity: usize,
-    /// Cgroups that found every slot taken.
+    /// Cgroups that [`Counters::enter`] found no slot for.
     pub times_full: u64,
+    /// Births that the kernel half found no slot on offer for; [`Counters::enter`] may still find one.
+    pub births_full: u64,
     /// Births and deaths that found the ring buffer full: after one, the tree must be walked.
     pub events_lost: u64,
     /// Slices not counted because they began before the program, one a CPU.
@@ -87,6 +89,14 @@ impl Counters {
         let mut slots = self.lock();
         self.recycle(&mut slots);
         slots.enter(key).map(Slot)
+    }
+
+    /// As [`Counters::enter`], for a key that was refused before: `false`, and not counted as refused once more, while
+    /// there is no slot. No system call then.
+    pub fn enter_if_free(&self, key: CgroupKey) -> bool {
+        let mut slots = self.lock();
+        self.recycle(&mut slots);
+        slots.find(key).is_some() || (slots.has_free() && slots.enter(key).is_some())
     }
 
     /// The slot of `key`, if it has one that we know of. No system call.
@@ -153,7 +163,8 @@ impl Counters {
         SlotUsage {
             used: slots.used(),
             capacity: slots.capacity(),
-            times_full: slots.times_full().saturating_add(life.full).saturating_add(life.failed),
+            times_full: slots.times_full(),
+            births_full: life.full.saturating_add(life.failed),
             events_lost: life.lost,
             slices_dropped: dropped,
             slices_unseen: unseen,

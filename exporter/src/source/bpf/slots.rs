@@ -127,6 +127,11 @@ impl Slots {
         }
     }
 
+    /// Whether [`Slots::enter`] would find a slot.
+    pub fn has_free(&self) -> bool {
+        !self.free.is_empty()
+    }
+
     /// Notes what a birth's event says: the kernel half gave `slot` to `key`.
     pub fn note(&mut self, key: CgroupKey, slot: u32) {
         if self.taken_by(slot) == Some(key) {
