@@ -42,37 +42,33 @@ pub struct Census {
     /// Who knows the containers.
     names: Names,
     targets: Targets,
-    keep_below: i32,
-    machine: MachineMemory,
-    boot: i64,
+    host: Host,
     reader: Reader,
 }
 
+/// What is true of the host and of this process for as long as it runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Host {
+    /// The machine's memory, which the root cgroup shows as its limit.
+    pub memory: MachineMemory,
+    /// When it was started, in seconds since 1970: no cgroup was made before.
+    pub boot: i64,
+    /// The number below which descriptors are for cgroups' files.
+    pub keep_below: i32,
+}
+
 impl Census {
-    /// Knows of no cgroup yet. `boot`: seconds since 1970, before which no cgroup was made.
+    /// Knows of no cgroup yet.
     pub fn new(
         layout: Layout,
         roster: Shared,
         counts: Option<Arc<dyn Counts>>,
         names: Names,
         targets: Targets,
-        keep_below: i32,
-        machine: MachineMemory,
-        boot: i64,
+        host: Host,
     ) -> Self {
         let reader = Reader::new(layout.clone());
-        Self {
-            layout,
-            tree: Tree::default(),
-            roster,
-            counts,
-            names,
-            targets,
-            keep_below,
-            machine,
-            boot,
-            reader,
-        }
+        Self { layout, tree: Tree::default(), roster, counts, names, targets, host, reader }
     }
 
     /// A cgroup is there in a hierarchy; `true` if that is new.
@@ -140,11 +136,11 @@ impl Census {
     /// Opens the files of a cgroup that is new or has new ones, and reads its limits.
     pub fn settle(&mut self, path: &CgroupPath, is_watched: bool, now: Instant, time: i64) {
         let Some(ids) = self.tree.ids(path).copied() else { return };
-        let spec = Spec::read(&self.layout, path, self.machine);
+        let spec = Spec::read(&self.layout, path, self.host.memory);
         let is_new = !self.roster.lock().living.contains_key(path);
         if is_new {
             let mut entry = Entry::new(path.clone(), ids);
-            entry.files.open(&self.layout, path, self.keep_below);
+            entry.files.open(&self.layout, path, self.host.keep_below);
             entry.made = self.made_at(path, time);
             entry.started = entry.made;
             self.anchor(&mut entry);
@@ -157,7 +153,7 @@ impl Census {
         entry.spec = spec;
         entry.is_watched = is_watched;
         if !is_new {
-            entry.files.open(&self.layout, path, self.keep_below);
+            entry.files.open(&self.layout, path, self.host.keep_below);
         }
         if entry.made == 0 {
             entry.made = self.made_at(path, time);
@@ -183,7 +179,7 @@ impl Census {
 
     /// Reads a cgroup's limits anew.
     pub fn read_limits(&mut self, path: &CgroupPath) {
-        let spec = Spec::read(&self.layout, path, self.machine);
+        let spec = Spec::read(&self.layout, path, self.host.memory);
         if let Some(entry) = self.roster.lock().living.get_mut(path) {
             entry.spec = spec;
         }
@@ -198,7 +194,7 @@ impl Census {
             .filter(|(id, _)| id.is_some())
             .filter_map(|(_, hierarchy)| walk::made_at(hierarchy, path))
             .min();
-        made.unwrap_or(time).max(self.boot)
+        made.unwrap_or(time).max(self.host.boot)
     }
 
     /// Takes in what a runtime says of a container.

@@ -43,7 +43,7 @@ use crate::{
     },
 };
 
-use census::Census;
+use census::{Census, Host};
 use discovery::Discovery;
 use figures::FigureReader;
 use kernel::{Counts, KernelSide};
@@ -98,7 +98,7 @@ impl ContainerHalf {
         paths: &Paths,
         kernel: Option<KernelSide>,
     ) -> Result<Self, ContainerError> {
-        Self::start_on(Layout::find(paths)?, settings, paths, kernel)
+        Self::start_on(&Layout::find(paths)?, settings, paths, kernel)
     }
 
     /// As [`start`](Self::start), on a tree of cgroups that is found already.
@@ -106,7 +106,7 @@ impl ContainerHalf {
     /// # Errors
     /// The thread cannot be started.
     pub fn start_on(
-        layout: Layout,
+        layout: &Layout,
         settings: &ContainerSettings,
         paths: &Paths,
         kernel: Option<KernelSide>,
@@ -115,21 +115,13 @@ impl ContainerHalf {
         let mut machine = Machine::new(paths);
         let roster = Shared::new(Roster::new(settings.keep_dead));
         let (counts, lives) = kernel.map(|kernel| (kernel.counts, kernel.lives)).unzip();
-        let memory = machine.memory().unwrap_or_default().0;
-        let boot = machine.boot_time();
+        let host =
+            Host { memory: machine.memory().unwrap_or_default().0, boot: machine.boot_time(), keep_below };
         let (post, inbox) = Discovery::post().map_err(ContainerError::Thread)?;
         let targets = Targets::default();
         let names = Names::of_docker(settings.docker_socket.as_deref(), &post);
-        let census = Census::new(
-            layout.clone(),
-            roster.clone(),
-            counts.clone(),
-            names,
-            targets.clone(),
-            keep_below,
-            memory,
-            boot,
-        );
+        let census =
+            Census::new(layout.clone(), roster.clone(), counts.clone(), names, targets.clone(), host);
         let discovery =
             Discovery::start(census, lives.flatten(), post, inbox).map_err(ContainerError::Thread)?;
         Ok(Self {

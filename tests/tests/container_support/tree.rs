@@ -123,7 +123,7 @@ impl Tree {
             rootfs: root.to_owned(),
             udev_data: root.join("udev"),
         };
-        let half = ContainerHalf::start_on(self.layout.clone(), settings, &paths, kernel).unwrap();
+        let half = ContainerHalf::start_on(&self.layout, settings, &paths, kernel).unwrap();
         Half { half, page: metric::Page::default() }
     }
 }
@@ -141,8 +141,8 @@ impl Fake {
         Arc::default()
     }
 
-    pub fn side(self: &Arc<Self>) -> Option<KernelSide> {
-        Some(KernelSide { counts: Arc::clone(self) as Arc<dyn Counts>, lives: None })
+    pub fn side(self: &Arc<Self>) -> KernelSide {
+        KernelSide { counts: Arc::clone(self) as Arc<dyn Counts>, lives: None }
     }
 
     /// CPU time of a cgroup's own tasks since it was first counted: finished, and running still.
