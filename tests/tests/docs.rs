@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use exporter::collector::Takes;
 use exporter::config::exporter_flags;
+use exporter::container::GROUPS;
 use exporter::node::COLLECTORS;
 
 fn collectors() -> String {
@@ -15,6 +16,14 @@ fn collectors() -> String {
         let off = if collector.on_by_default { "" } else { " (off)" };
         let (name, summary) = (collector.name, collector.summary);
         writeln!(table, "| `{name}`{off} | {summary} | {} | {} |", collector.reads, collector.since).unwrap();
+    }
+    table
+}
+
+fn groups() -> String {
+    let mut table = "| group | gives | from |\n| --- | --- | --- |\n".to_owned();
+    for group in GROUPS {
+        writeln!(table, "| `{}` | {} | {} |", group.name, group.summary, group.reads).unwrap();
     }
     table
 }
@@ -51,6 +60,7 @@ fn check(file: &str, mark: &str, table: &str) {
 #[test]
 fn the_tables_are_those_of_the_code() {
     check("README.md", "collectors", &collectors());
+    check("README.md", "groups", &groups());
     check("docs/flags.md", "flags", &flags());
 }
 
