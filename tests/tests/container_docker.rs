@@ -193,6 +193,35 @@ fn networks(docker: &Docker, half: &mut Half) {
     assert!(interfaces.contains(docker.bridge()) && !interfaces.contains("veth"), "{interfaces}");
 
     another_kind_of_device(docker, half);
+    a_second_network(docker, half);
+    another_run(docker, half);
+}
+
+/// A link that comes later is noticed by the next scrape, one that goes too.
+fn a_second_network(docker: &Docker, half: &mut Half) {
+    let network = format!("{}-second", docker.bridge());
+    docker.run(&["network", "create", &network]);
+    docker.run(&["network", "connect", &network, "bridged"]);
+    let second = [("name", "bridged"), ("interface", "eth1")];
+    assert!(half.comes("container_network_receive_bytes_total", &second));
+    docker.run(&["network", "disconnect", &network, "bridged"]);
+    assert!(half.goes("container_network_receive_bytes_total", &second));
+    let first = [("name", "bridged"), ("interface", "eth0")];
+    assert!(half.page().value("container_network_receive_bytes_total", &first).is_some());
+    docker.run(&["network", "rm", &network]);
+}
+
+/// The same container in a new cgroup of the same path: one series, counted from nothing.
+fn another_run(docker: &Docker, half: &mut Half) {
+    let bridged = [("name", "bridged"), ("interface", "eth0")];
+    let received = |half: &mut Half| half.page().value("container_network_receive_bytes_total", &bridged);
+    assert!(received(half).unwrap() > 8.0 * MIB);
+    docker.run(&["restart", "-t", "0", "bridged"]);
+    let fresh = until(Duration::from_secs(5), || received(half).is_some_and(|bytes| bytes < MIB));
+    assert!(fresh, "the new run's interface: {:?}", received(half));
+    let page = half.page();
+    assert_eq!(page.matching("container_last_seen", &[("name", "bridged")]).count(), 1);
+    assert_eq!(page.matching("container_cpu_usage_seconds_total", &[("name", "bridged")]).count(), 1);
 }
 
 /// A device that is no veth is read through the process.
