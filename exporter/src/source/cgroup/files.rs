@@ -281,3 +281,60 @@ fn fill(file: &File, buffer: &mut Vec<u8>) -> io::Result<usize> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+    use crate::source::cgroup::{Hierarchy, Mode};
+
+    /// A version 2 tree with one cgroup, `/a`, in a folder of its own.
+    fn with_tree(test: &str, check: impl FnOnce(&Layout, &Path)) {
+        let mount = std::env::temp_dir().join(format!("nodetally-files-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(mount.join("a")).unwrap();
+        std::fs::write(mount.join("a/cpu.stat"), "usage_usec 5\nuser_usec 3\nsystem_usec 2\n").unwrap();
+        let layout = Layout {
+            mode: Mode::V2,
+            hierarchies: vec![Hierarchy { id: 0, mount: mount.clone(), top: b"/".into() }],
+            cpu: Some(0),
+            cpuacct: Some(0),
+            memory: Some(0),
+            unified: Some(0),
+            partial: false,
+        };
+        check(&layout, &mount);
+        std::fs::remove_dir_all(mount).unwrap();
+    }
+
+    #[test]
+    fn files_beyond_the_descriptors_are_read_all_the_same() {
+        with_tree("unkept", |layout, mount| {
+            let path = CgroupPath::new(b"/a");
+            let mut reader = Reader::new(layout.clone());
+            for (keep_below, held) in [(i32::MAX, 1), (0, 0)] {
+                let mut files = Files::default();
+                files.open(layout, &path, keep_below);
+                assert_eq!(files.held(), held);
+                assert_eq!(reader.cpu(&files, &path, false).map(|cpu| cpu.usage), Ok(Some(5_000)));
+                assert_eq!(reader.memory(&files, &path, None, None), Ok(None), "no such controller");
+            }
+            let mut files = Files::default();
+            files.open(layout, &path, 0);
+            std::fs::remove_file(mount.join("a/cpu.stat")).unwrap();
+            assert_eq!(reader.cpu(&files, &path, false), Err(Gone));
+        });
+    }
+
+    #[test]
+    fn a_file_longer_than_the_buffer_is_read_whole() {
+        with_tree("long", |layout, mount| {
+            let filler = "x 1\n".repeat(ROOM);
+            std::fs::write(mount.join("a/cpu.stat"), format!("{filler}usage_usec 7\n")).unwrap();
+            let path = CgroupPath::new(b"/a");
+            let mut files = Files::default();
+            files.open(layout, &path, i32::MAX);
+            let mut reader = Reader::new(layout.clone());
+            assert_eq!(reader.cpu_usage(&files, &path), Ok(Some(7_000)));
+        });
+    }
+}

@@ -260,4 +260,31 @@ mod tests {
         assert_eq!(memory.working_set(), Some(0));
         assert_eq!(MemoryFigures::default().working_set(), None);
     }
+
+    #[test]
+    fn no_text_breaks_the_parsers() {
+        let words: [&[u8]; 9] = [
+            b"usage_usec",
+            b"total_rss",
+            b"rss",
+            b" ",
+            b"\n",
+            b"18446744073709551615",
+            b"-1",
+            b"\xff",
+            b"max",
+        ];
+        let mut state = 7_u64;
+        for _ in 0..20_000 {
+            let mut text = Vec::new();
+            for _ in 0..12 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                text.extend_from_slice(words[usize::try_from(state >> 33).unwrap_or(0) % words.len()]);
+            }
+            let _ = (cpu_stat(&text), cpu_stat_v1(&text), cpuacct_stat(&text, 0), memory_stat(&text));
+            let _ = (memory_stat_v1(&text), memory_events(&text));
+        }
+        let most = cpu_stat(b"usage_usec 18446744073709551615\n");
+        assert_eq!(most.usage, Some(u64::MAX), "too large a number stays at the end of the range");
+    }
 }
