@@ -135,7 +135,9 @@ fn a_scrape_under_way_does_not_delay_the_end() {
     exporter.process.signal(Signal::TERM);
     exporter.process.wait(Duration::from_secs(5)).expect("it ends");
     assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
-    clients.into_iter().for_each(|client| client.join().unwrap());
+    for client in clients {
+        client.join().unwrap();
+    }
 }
 
 /// Whether a program of this id is loaded, asked of `/proc` of no process: by listing all programs.
