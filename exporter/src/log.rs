@@ -3,9 +3,12 @@
 use std::{
     fmt::{self, Write as _},
     io::Write as _,
-    time::{SystemTime, UNIX_EPOCH},
+    os::fd::AsFd,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -27,9 +30,31 @@ pub fn start(settings: LogSettings) {
     let _ = registry().with(lines.with_filter(LevelFilter::from_level(settings.level))).try_init();
 }
 
+/// What a pipe that is writable takes without waiting.
+const PIECE: usize = 4096;
+/// How long a reader of the log may be slow; one that has been slow once is not waited for until it reads again.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 fn to_stderr(line: &str) {
-    // One write per line, so that lines of two threads do not mix. A closed stderr must not end the exporter.
-    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    static IS_STUCK: AtomicBool = AtomicBool::new(false);
+    let mut stderr = std::io::stderr().lock();
+    // One write per line, so that lines of two threads do not mix. A closed stderr must not end the exporter, and one
+    // that nobody reads must not hold it.
+    for piece in line.as_bytes().chunks(PIECE) {
+        let patience = if IS_STUCK.load(Ordering::Relaxed) { Duration::ZERO } else { PATIENCE };
+        let is_stuck = !takes(&stderr, patience);
+        IS_STUCK.store(is_stuck, Ordering::Relaxed);
+        if is_stuck {
+            return;
+        }
+        let _ = stderr.write_all(piece);
+    }
+}
+
+/// Whether the file takes a piece without waiting, or will say at once why not.
+fn takes(file: &impl AsFd, patience: Duration) -> bool {
+    let timeout = Timespec::try_from(patience).ok();
+    !matches!(poll(&mut [PollFd::new(file, PollFlags::OUT)], timeout.as_ref()), Ok(0))
 }
 
 struct Lines<W> {
@@ -204,10 +229,7 @@ fn leap(year: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::{Arc, Mutex},
-        time::Duration,
-    };
+    use std::sync::{Arc, Mutex};
 
     use super::*;
 

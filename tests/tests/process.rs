@@ -125,6 +125,26 @@ fn signals_end_it_in_well_under_a_second() {
 }
 
 #[test]
+fn a_log_that_nobody_reads_holds_neither_a_scrape_nor_the_end() {
+    let (_reader, mut writer) = std::io::pipe().unwrap();
+    // As much as a pipe takes.
+    writer.write_all(&vec![b'x'; 65_536]).unwrap();
+    let address = http::free_address();
+    let mut command = Command::new(binary());
+    command.args(["--ebpf=off", "--log.level=debug"]).arg(format!("--web.listen-address={address}"));
+    let mut child = command.stderr(writer).spawn().unwrap();
+    let answers = until(Duration::from_secs(10), || http::get(address, "/metrics").is_ok());
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(),
+        Signal::TERM,
+    )
+    .unwrap();
+    let ended = until(Duration::from_secs(2), || child.try_wait().unwrap().is_some());
+    let _ = child.kill();
+    assert!(answers && ended, "answers: {answers}, ended: {ended}");
+}
+
+#[test]
 fn a_scrape_under_way_does_not_delay_the_end() {
     let mut exporter = Exporter::start(&["--scrape.share=0s"]);
     let address = exporter.address;
