@@ -289,13 +289,13 @@ mod tests {
             let group = Cgroup::new("selftest");
             let child = group.child("inner");
             let burner = child.start(Command::new("sh").args(["-c", "while :; do :; done"]));
-            assert!(
-                until(Duration::from_secs(10), || group.cpu_usage() > Duration::from_millis(20)),
-                "{}",
-                burner.said()
-            );
-            let text = fs::read_to_string(format!("/proc/{}/cgroup", burner.pid())).unwrap();
-            assert_eq!(text.matches(child.path()).count(), hierarchies().len(), "{text}");
+            // Until the shell has joined everywhere and become the burner.
+            let path = format!("/proc/{}/cgroup", burner.pid());
+            let joined = || fs::read_to_string(&path).unwrap().matches(child.path()).count();
+            let everywhere = until(Duration::from_secs(10), || joined() == hierarchies().len());
+            assert!(everywhere, "{} {}", joined(), burner.said());
+            let burnt = until(Duration::from_secs(10), || group.cpu_usage() > Duration::from_millis(20));
+            assert!(burnt, "{:?}", group.cpu_usage());
             dirs = hierarchies().iter().map(|h| join(&h.mount, group.path())).collect();
             assert!(dirs.iter().all(|dir| dir.is_dir()));
         }
