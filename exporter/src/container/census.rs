@@ -115,6 +115,13 @@ impl Census {
         Some(path)
     }
 
+    /// A cgroup died that is not in sight: the kernel half counted for it all the same.
+    pub fn free(&self, key: Key) {
+        if let Some(counts) = &self.counts {
+            counts.leave(key);
+        }
+    }
+
     /// Reads the counters of a dead cgroup a last time, hands what they say on to its parent and frees their room.
     fn take_last_figures(&self, roster: &mut Roster, path: &CgroupPath, place: Place, id: u64) {
         let (Some(counts), Some(key)) = (&self.counts, self.key(place, id)) else { return };

@@ -235,8 +235,9 @@ impl Thread {
             }
             Life::Died { key } => {
                 let Some(place) = census.layout.place_of(key.hierarchy) else { return };
-                if let Some(path) = census.died(place, key.id, now) {
-                    unwatch(watcher.as_mut(), place, &path);
+                match census.died(place, key.id, now) {
+                    Some(path) => unwatch(watcher.as_mut(), place, &path),
+                    None => census.free(key),
                 }
             }
         })
@@ -358,11 +359,12 @@ impl Thread {
     }
 }
 
-/// The kernel half tells of the hierarchies that it counts in.
+/// The kernel half tells of the hierarchies that it counts in, by paths from the root, if it is known where that is.
 fn told(census: &Census, lives: bool) -> [bool; PLACES] {
     let layout = &census.layout;
     let is_counted = |place| Some(place) == layout.cpuacct || Some(place) == layout.unified;
-    std::array::from_fn(|place| lives && is_counted(place))
+    let is_placed = |place| layout.hierarchy(place).is_some_and(|hierarchy| hierarchy.top.is_some());
+    std::array::from_fn(|place| lives && is_counted(place) && is_placed(place))
 }
 
 fn unwatch(watcher: Option<&mut Watcher>, place: Place, path: &CgroupPath) {

@@ -70,7 +70,7 @@ impl Tree {
         let hierarchy = |&(id, name): &(u32, &str)| {
             let mount = dir.path().join(name);
             fs::create_dir(&mount).unwrap();
-            Hierarchy { id, mount, top: b"/".to_vec() }
+            Hierarchy { id, mount, top: Some(b"/".to_vec()) }
         };
         let layout = Layout {
             mode,

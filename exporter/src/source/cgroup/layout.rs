@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     os::unix::ffi::{OsStrExt, OsStringExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use super::CgroupPath;
@@ -27,8 +27,9 @@ pub struct Hierarchy {
     pub id: u32,
     /// Where it is mounted, as this process sees it.
     pub mount: PathBuf,
-    /// The path of the cgroup that is the mount's top, `/` unless only a part is mounted.
-    pub top: Vec<u8>,
+    /// The path of the cgroup that is the mount's top, `/` unless only a part is mounted. None in a container's own
+    /// namespace, which does not say where in the host's tree it lies.
+    pub top: Option<Vec<u8>>,
 }
 
 impl Hierarchy {
@@ -39,10 +40,11 @@ impl Hierarchy {
 
     /// The path below the mount of a cgroup that the kernel names from the hierarchy's root; none if it lies outside.
     pub fn below_mount(&self, path: &[u8]) -> Option<CgroupPath> {
-        if self.top == b"/" {
+        let top = self.top.as_deref()?;
+        if top == b"/" {
             return Some(CgroupPath::new(path));
         }
-        let rest = path.strip_prefix(&*self.top)?;
+        let rest = path.strip_prefix(top)?;
         (rest.is_empty() || rest.starts_with(b"/")).then(|| CgroupPath::new(rest))
     }
 }
@@ -123,7 +125,7 @@ const CGROUP2_MAGIC: u64 = 0x6367_7270;
 const INITIAL_NAMESPACE: u64 = 0xefff_fffb;
 
 impl Facts {
-    /// Looks at the mounts of process 1, whose paths lie under the host's root, then at our own.
+    /// Looks at our own mounts. Where process 1 has them too, seen through the host's root, they are the host's.
     ///
     /// # Errors
     /// `/proc/self/mountinfo` or `/proc/self/cgroup` cannot be read.
@@ -131,24 +133,39 @@ impl Facts {
         let read =
             |path: PathBuf| std::fs::read(&path).map_err(|error| LayoutError::Unreadable { path, error });
         let own = mounts(&read(paths.procfs.join("self/mountinfo"))?);
-        let under_root = |mount: Mount| {
-            let relative = mount.point.strip_prefix("/").map(|point| paths.rootfs.join(point));
-            Mount { point: relative.unwrap_or_else(|_| paths.rootfs.clone()), ..mount }
-        };
-        let init =
-            std::fs::read(paths.procfs.join("1/mountinfo")).map_or_else(|_| Vec::new(), |text| mounts(&text));
-        let (below, beside): (Vec<_>, Vec<_>) =
-            own.into_iter().partition(|mount| mount.point.starts_with(&paths.rootfs));
-        let candidates = init.into_iter().map(under_root).chain(below).chain(beside);
+        let init = std::fs::read(paths.procfs.join("1/mountinfo")).unwrap_or_default();
+        let init: Vec<PathBuf> =
+            mounts(&init).into_iter().map(|mount| below(&paths.rootfs, &mount)).collect();
         let namespace = std::fs::metadata(paths.procfs.join("self/ns/cgroup"));
         Ok(Self {
-            mounts: candidates.filter(is_reachable).collect(),
+            mounts: in_order(own, &init, &paths.rootfs).into_iter().filter(is_reachable).collect(),
             numbers: numbers(&read(paths.procfs.join("self/cgroup"))?),
             usual: paths.rootfs.join("sys/fs/cgroup"),
             own_namespace: namespace
                 .is_ok_and(|found| std::os::unix::fs::MetadataExt::ino(&found) != INITIAL_NAMESPACE),
         })
     }
+}
+
+/// Where a mount of process 1 is found below the host's root.
+fn below(rootfs: &Path, mount: &Mount) -> PathBuf {
+    mount.point.strip_prefix("/").map_or_else(|_| rootfs.to_path_buf(), |point| rootfs.join(point))
+}
+
+/// Those that process 1 has at the same place first, then others below the host's root, then the rest. Only the last
+/// mount at a place is seen there.
+fn in_order(own: Vec<Mount>, init: &[PathBuf], rootfs: &Path) -> Vec<Mount> {
+    let mut seen: Vec<Mount> = Vec::with_capacity(own.len());
+    for mount in own {
+        seen.retain(|earlier| earlier.point != mount.point);
+        seen.push(mount);
+    }
+    seen.sort_by_key(|mount| match () {
+        () if init.contains(&mount.point) => 0,
+        () if mount.point.starts_with(rootfs) => 1,
+        () => 2,
+    });
+    seen
 }
 
 fn is_reachable(mount: &Mount) -> bool {
@@ -230,7 +247,11 @@ impl Layout {
         let above = leads_up(&mount.top);
         // Seen from inside a namespace, "/" is the namespace's own top and "/.." lies above it.
         self.partial |= !(mount.top == b"/" && !facts.own_namespace || above);
-        let top = if above { b"/".to_vec() } else { mount.top.clone() };
+        let top = match facts.own_namespace {
+            _ if above => Some(b"/".to_vec()),
+            true => None,
+            false => Some(mount.top.clone()),
+        };
         self.hierarchies.push(Hierarchy { id, mount: mount.point.clone(), top });
         self.hierarchies.len() - 1
     }
@@ -305,7 +326,6 @@ pub fn numbers(text: &[u8]) -> Vec<(u32, Vec<u8>)> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
-    use std::path::Path;
 
     const HYBRID: &str = "\
 25 20 0:23 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
@@ -407,9 +427,34 @@ mod tests {
         let layout = Layout::decide(&facts).unwrap();
         assert_eq!(at(&layout, layout.unified), Some((0, "/host/sys/fs/cgroup")));
         assert!(!layout.partial);
+        assert_eq!(layout.hierarchies[0].below_mount(b"/x"), Some(CgroupPath::new(b"/x")));
         facts.mounts.pop();
         facts.usual = PathBuf::from("/sys/fs/cgroup");
-        assert!(Layout::decide(&facts).unwrap().partial);
+        let alone = Layout::decide(&facts).unwrap();
+        assert!(alone.partial);
+        assert_eq!(alone.hierarchies[0].below_mount(b"/x"), None, "nobody knows where its own top lies");
+    }
+
+    #[test]
+    fn own_mounts_are_those_that_count() {
+        let at = |top: &str, point: &str| Mount {
+            unified: true,
+            top: top.into(),
+            point: point.into(),
+            options: b"rw".to_vec(),
+        };
+        // A container's part at the place where process 1 has the whole tree.
+        let own = at("/", "/sys/fs/cgroup");
+        let init = vec!["/sys/fs/cgroup".into()];
+        assert_eq!(in_order(vec![own.clone()], &init, Path::new("/")), [own.clone()]);
+        // The host's root beside it, with a container's own mount below that is none of the host's.
+        let (inner, host) = (at("/..", "/host/run/x/cgroup"), at("/..", "/host/sys/fs/cgroup"));
+        let init = vec!["/host/sys/fs/cgroup".into()];
+        let all = vec![own.clone(), inner.clone(), host.clone()];
+        assert_eq!(in_order(all, &init, Path::new("/host")), [host, inner, own.clone()]);
+        // One mounted over the other.
+        let over = at("/part", "/sys/fs/cgroup");
+        assert_eq!(in_order(vec![own, over.clone()], &[], Path::new("/")), [over]);
     }
 
     #[test]

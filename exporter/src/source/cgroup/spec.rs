@@ -167,7 +167,7 @@ mod tests {
     fn v2(mount: &Path) -> Layout {
         Layout {
             mode: Mode::V2,
-            hierarchies: vec![Hierarchy { id: 0, mount: mount.into(), top: b"/".into() }],
+            hierarchies: vec![Hierarchy { id: 0, mount: mount.into(), top: Some(b"/".into()) }],
             cpu: Some(0),
             cpuacct: Some(0),
             memory: Some(0),
@@ -177,7 +177,7 @@ mod tests {
     }
 
     fn v1(mount: &Path) -> Layout {
-        let hierarchy = |id, name| Hierarchy { id, mount: mount.join(name), top: b"/".into() };
+        let hierarchy = |id, name| Hierarchy { id, mount: mount.join(name), top: Some(b"/".into()) };
         Layout {
             mode: Mode::V1,
             hierarchies: vec![hierarchy(1, "cpu"), hierarchy(4, "memory")],

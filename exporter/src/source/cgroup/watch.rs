@@ -168,7 +168,7 @@ mod tests {
     fn births_deaths_and_writes_are_noticed() {
         let mount = std::env::temp_dir().join(format!("nodetally-watch-{}", std::process::id()));
         std::fs::create_dir_all(mount.join("a")).unwrap();
-        let hierarchy = Hierarchy { id: 0, mount: mount.clone(), top: b"/".into() };
+        let hierarchy = Hierarchy { id: 0, mount: mount.clone(), top: Some(b"/".into()) };
         let layout = Layout {
             mode: Mode::V2,
             hierarchies: vec![hierarchy],
