@@ -3,8 +3,8 @@
 use crate::{
     config::{EbpfMode, Settings},
     source::{
-        bpf::{self, CpuHierarchy, Kernel, Program, ProgramStatus, Reason},
-        cgroup::Layout,
+        bpf::{self, CgroupKey, CpuHierarchy, Kernel, Program, ProgramStatus, Reason},
+        cgroup::{CgroupPath, Layout, walk},
         privilege,
     },
 };
@@ -25,6 +25,19 @@ pub fn load(settings: &Settings, layout: Option<&Layout>) -> Result<Kernel, Stri
     }
     report(&kernel.status);
     Ok(kernel)
+}
+
+/// Has every cgroup that is there counted from now on. For kernels that want a right for it which is given up soon;
+/// elsewhere discovery does it.
+pub fn enter_all(kernel: &Kernel, layout: &Layout) {
+    let Some(counters) = &kernel.counters else { return };
+    for hierarchy in
+        [layout.cpuacct, layout.unified].into_iter().flatten().filter_map(|place| layout.hierarchy(place))
+    {
+        walk::walk(hierarchy, &CgroupPath::root(), &mut |_, id| {
+            counters.enter(CgroupKey::new(id, hierarchy.id));
+        });
+    }
 }
 
 /// What to load, or why nothing is.

@@ -57,7 +57,7 @@ fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     let layout = Layout::find(&settings.paths).ok();
     let mut kernel = ebpf::load(settings, layout.as_ref())?;
     memory::give_back();
-    drop_privileges(&kernel);
+    drop_privileges(&kernel, layout.as_ref());
 
     if let Some(log) = kernel.log.take() {
         log.follow()?;
@@ -77,20 +77,21 @@ fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Keeps what reading needs: files of other users, the names of other namespaces' interfaces, and `CAP_BPF` where
-/// the kernel wants it for each use of a map: cgroups older than this process could not be counted without.
-fn drop_privileges(kernel: &Kernel) {
+/// Keeps what reading needs: files of other users, and the names of other namespaces' interfaces. Where the kernel
+/// wants `CAP_BPF` for each use of a map that stays too; container engines of that time do not know it, not even for
+/// `--privileged`, so what is there already is entered before.
+fn drop_privileges(kernel: &Kernel, layout: Option<&Layout>) {
     let mut keep = CapabilitySet::DAC_READ_SEARCH | CapabilitySet::NET_ADMIN;
-    let counts = kernel.counters.is_some();
-    if counts && !privilege::with_only(keep, bpf::may_use_maps).unwrap_or(true) {
+    if kernel.counters.is_some() && !privilege::with_only(keep, bpf::may_use_maps).unwrap_or(true) {
         keep |= CapabilitySet::BPF;
+        layout.inspect(|layout| ebpf::enter_all(kernel, layout));
     }
     match privilege::keep_only(keep) {
         Ok(left) => tracing::debug!(?left, "capabilities"),
         Err(error) => tracing::warn!(%error, "capset: every capability is kept"),
     }
-    if counts && !bpf::may_use_maps() {
-        tracing::warn!("this kernel wants CAP_BPF: eBPF does not count for cgroups that are there already");
+    if kernel.counters.is_some() && kernel.life.is_none() && !bpf::may_use_maps() {
+        tracing::warn!("without CAP_BPF this kernel counts for no cgroup that is made from now on");
     }
 }
 
