@@ -54,7 +54,10 @@ fn parse_mounts(text: &str) -> Vec<Hierarchy> {
             }
             _ => continue,
         };
-        found.push(Hierarchy { mount: PathBuf::from(mount), controllers });
+        // One may be mounted at several places.
+        if found.iter().all(|known: &Hierarchy| known.controllers != controllers) {
+            found.push(Hierarchy { mount: PathBuf::from(mount), controllers });
+        }
     }
     found
 }
@@ -271,7 +274,8 @@ mod tests {
             "tmpfs /sys/fs/cgroup tmpfs rw 0 0\n",
             "cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,nosuid,nodev,noexec,relatime,cpu,cpuacct 0 0\n",
             "cgroup /sys/fs/cgroup/systemd cgroup rw,xattr,name=systemd 0 0\n",
-            "cgroup2 /sys/fs/cgroup/unified cgroup2 rw,nsdelegate 0 0\n"
+            "cgroup2 /sys/fs/cgroup/unified cgroup2 rw,nsdelegate 0 0\n",
+            "cgroup2 /srv/sys/fs/cgroup/unified cgroup2 rw,nsdelegate 0 0\n"
         ));
         assert_eq!(found.len(), 3);
         assert_eq!(found[0].controllers, ["cpu", "cpuacct"]);

@@ -295,7 +295,7 @@ mod tests {
         std::fs::write(mount.join("a/cpu.stat"), "usage_usec 5\nuser_usec 3\nsystem_usec 2\n").unwrap();
         let layout = Layout {
             mode: Mode::V2,
-            hierarchies: vec![Hierarchy { id: 0, mount: mount.clone(), top: b"/".into() }],
+            hierarchies: vec![Hierarchy { id: 0, mount: mount.clone(), top: Some(b"/".into()) }],
             cpu: Some(0),
             cpuacct: Some(0),
             memory: Some(0),
