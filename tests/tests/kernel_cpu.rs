@@ -116,18 +116,22 @@ fn switches_are_counted_by_kind() {
     drop(sleeper);
 }
 
+/// With every CPU at work: one that sleeps is counted from its first switch on, which may be seconds away.
 #[test]
 fn all_slots_and_idle_time_make_up_the_machines_time() {
     let Some(_turn) = turn() else { return };
     let kernel = load(&only(Program::Cpu));
     let counters = kernel.counters.as_ref().unwrap();
-    sleep(Duration::from_millis(100));
+    let group = Group::cpu("whole");
+    let cpus = std::thread::available_parallelism().unwrap().get();
+    let _busy: Vec<Ended> = (0..cpus).map(|_| Ended(group.run(SPIN))).collect();
+    sleep(Duration::from_millis(500));
     let (start, before, lost_before) = (Instant::now(), whole(counters), stolen());
     sleep(Duration::from_secs(2));
     let (span, after, lost) = (start.elapsed(), whole(counters), stolen().saturating_sub(lost_before));
-    let cpus = std::thread::available_parallelism().unwrap().get();
     let ours = Duration::from_nanos(after - before) + lost;
     let wall = span * u32::try_from(cpus).unwrap();
+    println!("{:?}", counters.usage());
     println!("ours {ours:?} (stolen {lost:?}), {cpus} CPUs for {span:?}: {wall:?}");
     let off = ours.abs_diff(wall);
     assert!(off < wall / 50 + Duration::from_millis(20), "off by {off:?}");
