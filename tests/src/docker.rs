@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::cgroup::mounted;
@@ -18,7 +19,11 @@ pub struct Docker {
     daemon: Running,
     bridge: String,
     dir: TempDir,
+    _turn: MutexGuard<'static, ()>,
 }
+
+/// Engines of one process would share the bridge and its address.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 impl Docker {
     /// Starts `dockerd`, or says that this test is left out.
@@ -27,6 +32,7 @@ impl Docker {
         if !live::root() || !live::need("dockerd (Debian package docker.io)", installed) {
             return None;
         }
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = TempDir::new("docker");
         let number = std::process::id() % 200;
         let bridge = format!("ndt{}", std::process::id());
@@ -46,7 +52,7 @@ impl Docker {
         command.args(["--userland-proxy=false", "--exec-opt", "native.cgroupdriver=cgroupfs"]);
         command.args(["--containerd-namespace", &bridge, "--containerd-plugins-namespace"]);
         command.arg(format!("{bridge}-plugins")).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        let docker = Self { daemon: Running::start(&mut command), bridge, dir };
+        let docker = Self { daemon: Running::start(&mut command), bridge, dir, _turn: turn };
         let up = until(Duration::from_mins(1), || {
             docker.command(&["version"]).output().is_ok_and(|out| out.status.success())
         });
