@@ -73,7 +73,7 @@ fn commands() -> Command {
             Command::new("bench")
                 .about("Measure what a scrape costs on this machine, beside the stock exporters if they can be had")
                 .arg(number("scrapes", "500", "Scrapes per measurement"))
-                .arg(number("cgroups", "0", "Make this many plain cgroups with a sleeping process each, first"))
+                .arg(number("cgroups", "50", "Make this many plain cgroups with a sleeping process each, first"))
                 .arg(
                     Arg::new("no-peers")
                         .long("no-peers")

@@ -1,13 +1,12 @@
 //! One exporter, one path: latency, CPU, memory and system calls of its scrapes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
+use tests::calls;
 use tests::http::Connection;
-use tests::running::{Running, Signal};
 
 use super::target::Target;
 use super::{go_on, pause};
@@ -58,7 +57,10 @@ pub fn measure(name: &str, target: &Target, path: &str, scrapes: usize) -> Outco
     }
     let cpu = cpu_time(target.pid())?.saturating_sub(before) / u32::try_from(scrapes).unwrap_or(u32::MAX);
     let idle = idle_share(target.pid())?;
-    let calls = calls_per_scrape(target, &mut connection, path)?;
+    let calls = calls::per_scrape(target.pid(), || {
+        go_on()?;
+        scrape(&mut connection, path).map(drop)
+    })?;
     latencies.sort_unstable();
     Ok(Measured {
         name: name.to_owned(),
@@ -115,72 +117,9 @@ fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
-/// The calls of 30 scrapes less those of 10, so that attaching and timers fall out.
-fn calls_per_scrape(
-    target: &Target,
-    connection: &mut Connection,
-    path: &str,
-) -> Outcome<BTreeMap<String, f64>> {
-    const FEW: u32 = 10;
-    const MANY: u32 = 30;
-    let few = traced(target, connection, path, FEW)?;
-    let many = traced(target, connection, path, MANY)?;
-    let per_scrape = |name: &String, n: &u64| {
-        let difference = *n as f64 - few.get(name).copied().unwrap_or_default() as f64;
-        (name.clone(), difference.max(0.0) / f64::from(MANY - FEW))
-    };
-    Ok(many.iter().map(|(name, n)| per_scrape(name, n)).collect())
-}
-
-fn traced(
-    target: &Target,
-    connection: &mut Connection,
-    path: &str,
-    scrapes: u32,
-) -> Outcome<BTreeMap<String, u64>> {
-    let file = std::env::temp_dir().join(format!("nodetally-bench-{}.strace", std::process::id()));
-    let mut strace = Running::start(
-        Command::new("strace").args(["-f", "-c", "-o"]).arg(&file).args(["-p", &target.pid().to_string()]),
-    );
-    if !strace.says("attached", Duration::from_secs(10)) {
-        return Err(format!("strace could not attach: {}", strace.said().trim_end()));
-    }
-    for _ in 0..scrapes {
-        go_on()?;
-        scrape(connection, path)?;
-    }
-    // Not SIGINT: children inherit that this process blocks it.
-    strace.signal(Signal::HUP);
-    let ended = strace.wait(Duration::from_secs(10)).is_some();
-    let text = std::fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()));
-    let _ = std::fs::remove_file(&file);
-    if ended { Ok(parse_counts(&text?)) } else { Err("strace did not end".to_owned()) }
-}
-
-/// The table of `strace -c`: calls in the fourth column, the name in the last.
-fn parse_counts(text: &str) -> BTreeMap<String, u64> {
-    let rows = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let counted = rows.filter_map(|row| Some(((*row.last()?).to_owned(), row.get(3)?.parse().ok()?)));
-    counted.filter(|(name, _)| name != "total").collect()
-}
-
 #[cfg(test)]
 mod unit {
     use super::*;
-
-    #[test]
-    fn straces_table_is_read() {
-        let text = "% time     seconds  usecs/call     calls    errors syscall\n\
-                    ------ ----------- ----------- --------- --------- ----------------\n \
-                    60.00    0.000600           6       100           pread64\n \
-                    40.00    0.000400           4        10         2 epoll_wait\n\
-                    ------ ----------- ----------- --------- --------- ----------------\n\
-                    100.00    0.001000           9       110         2 total\n";
-        let counts = parse_counts(text);
-        assert_eq!(counts.get("pread64"), Some(&100));
-        assert_eq!(counts.get("epoll_wait"), Some(&10));
-        assert_eq!(counts.len(), 2);
-    }
 
     #[test]
     fn groups_are_counted_once() {
