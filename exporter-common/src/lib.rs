@@ -100,8 +100,8 @@ pub struct CurrentTask {
     pub dropped: u64,
     /// Slices whose start the kernel did not tell of: counted by the scheduler's own note of it.
     pub unseen: u64,
-    /// Fills the cache line.
-    pub pad: u64,
+    /// Where the running task's `task_struct` lies in the kernel.
+    pub task: u64,
 }
 
 /// A running slice in one word: the slot it is charged to and when it began.

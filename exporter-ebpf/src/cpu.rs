@@ -40,7 +40,7 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: a live map entry that this CPU alone writes, interrupts being off; both tasks are typed arguments.
     unsafe {
         let current = &mut *current;
-        charge(current, prev, preempted, cpu, now);
+        charge(current, prev, next, preempted, cpu, now);
         admit(current, next, now);
     }
     0
@@ -75,7 +75,7 @@ pub fn cgroup_attach_task(ctx: BtfTracePointContext) -> i32 {
 
 /// Ends the running slice: adds it to where it was noted to belong.
 #[inline(always)]
-unsafe fn charge(current: &mut CurrentTask, prev: Struct, preempted: bool, cpu: u32, now: u64) {
+unsafe fn charge(current: &mut CurrentTask, prev: Struct, next: Struct, preempted: bool, cpu: u32, now: u64) {
     // SAFETY: `prev` is a task_struct.
     let (pid, state, runtime): (u32, u32, u64) =
         unsafe { (prev.member(&OFF_TASK_PID), prev.member(&OFF_TASK_STATE), prev.member(&OFF_TASK_RUNTIME)) };
@@ -87,12 +87,15 @@ unsafe fn charge(current: &mut CurrentTask, prev: Struct, preempted: bool, cpu: 
     let (slot, ns) = if current.pid == u64::from(pid) {
         (running_slot(current), runtime.wrapping_sub(current.runtime_ns))
     } else {
-        // A switch nobody told us of. The scheduler noted the clock at the slice's start; not for every class.
+        // A switch nobody told us of: the task that was noted went off, and `prev` came on.
         current.unseen += 1;
+        let noted = unsafe { went_off_unseen(current, next) }.min(wall);
+        add(cpu, running_slot(current), noted);
+        // The scheduler noted the clock at the slice's start; not for every class.
         // SAFETY: `prev` is a task_struct.
         let start: u64 = unsafe { prev.member(&OFF_TASK_SLICE_START) };
         // SAFETY: as above.
-        (slots::find(&unsafe { key_of(prev) }), runtime.wrapping_sub(start).min(wall))
+        (slots::find(&unsafe { key_of(prev) }), runtime.wrapping_sub(start).min(wall - noted))
     };
     if pid == 0 {
         current.idle_ns += if current.pid == 0 { wall } else { 0 };
@@ -105,6 +108,29 @@ unsafe fn charge(current: &mut CurrentTask, prev: Struct, preempted: bool, cpu: 
     } else {
         record.voluntary += 1;
     }
+}
+
+/// How long the noted task ran before it went off unseen. Known if it has not been on a CPU since, or comes on now.
+///
+/// # Safety
+/// `next` is a task_struct.
+#[inline(always)]
+unsafe fn went_off_unseen(current: &CurrentTask, next: Struct) -> u64 {
+    if current.pid == 0 {
+        return 0;
+    }
+    let noted = Struct(current.task as *const u8);
+    // SAFETY: the task may be gone: these reads are checked by the kernel, and what they find is checked here.
+    let (pid, runtime, start): (Option<u32>, Option<u64>, Option<u64>) = unsafe {
+        (
+            noted.try_member(&OFF_TASK_PID),
+            noted.try_member(&OFF_TASK_RUNTIME),
+            noted.try_member(&OFF_TASK_SLICE_START),
+        )
+    };
+    let (Some(pid), Some(runtime), Some(start)) = (pid, runtime, start) else { return 0 };
+    let is_same = u64::from(pid) == current.pid && (noted.0 == next.0 || start == current.runtime_ns);
+    if is_same { runtime.saturating_sub(current.runtime_ns) } else { 0 }
 }
 
 #[inline(always)]
@@ -144,6 +170,7 @@ unsafe fn admit(current: &mut CurrentTask, next: Struct, now: u64) {
         }
     }
     current.pid = u64::from(pid);
+    current.task = next.0 as u64;
     current.since_ns = now;
     begin(current, slot, now);
 }

@@ -5,6 +5,7 @@
 
 use core::ptr::read_volatile;
 
+use aya_ebpf::helpers::bpf_probe_read_kernel;
 use exporter_common::CgroupKey;
 
 macro_rules! load_time {
@@ -52,6 +53,16 @@ impl Struct {
     pub unsafe fn member<T: Copy>(self, offset: &'static u64) -> T {
         // SAFETY: the caller's promise.
         unsafe { *self.0.add(constant(offset) as usize).cast::<T>() }
+    }
+
+    /// The member of type `T` at `offset` of what may be gone, if it can be read.
+    ///
+    /// # Safety
+    /// Whatever is found there must be a valid `T`.
+    #[inline(always)]
+    pub unsafe fn try_member<T: Copy>(self, offset: &'static u64) -> Option<T> {
+        // SAFETY: the kernel checks each access; the caller's promise.
+        unsafe { bpf_probe_read_kernel(self.0.wrapping_add(constant(offset) as usize).cast::<T>()) }.ok()
     }
 
     /// The struct that the pointer member at `offset` points to.

@@ -38,6 +38,24 @@ fn it_agrees_in_cgroup_v2_too() {
     agrees(CpuHierarchy { id: 0, root: v2_root() });
 }
 
+/// A task that waits most of the time goes off to an idle CPU, the way that some kernels tell of least.
+#[test]
+fn one_that_sleeps_and_wakes_agrees_too() {
+    let Some(_turn) = turn() else { return };
+    let kernel = load(&only(Program::Cpu));
+    let counters = kernel.counters.as_ref().unwrap();
+    let group = Group::cpu("naps");
+    counters.enter(group.key).unwrap();
+    let load = Ended(group.run(&format!("exec {} cpu 30", tests::load::binary().display())));
+    sleep(Duration::from_secs(4));
+    drop(load);
+    sleep(Duration::from_millis(50));
+    let (theirs, ours, _) = look(&group, counters);
+    println!("ours {:.3} ms, the kernel's {:.3}, {:?}", ms(ours), ms(theirs), counters.usage());
+    assert!(theirs > Duration::from_millis(500), "the load did not run: {theirs:?}");
+    assert!(ours.abs_diff(theirs) <= theirs / 100, "ours {ours:?}, the kernel's {theirs:?}");
+}
+
 fn agrees(cpu: CpuHierarchy) {
     let group = Group::new(&cpu.root, cpu.id, "busy");
     let kernel = load(&Request { cpu, ..only(Program::Cpu) });
