@@ -92,6 +92,7 @@ impl FigureReader {
             if let Some(since) = entry.leaving {
                 entry.is_there = false;
                 if now.saturating_duration_since(since) < LEAVING {
+                    self.go_on_by_count(entry);
                     continue;
                 }
                 // One hierarchy has it no more, the others keep it.
@@ -108,10 +109,18 @@ impl FigureReader {
             if entry.is_there {
                 entry.missed = None;
             } else {
+                self.go_on_by_count(entry);
                 overdue |= now.saturating_duration_since(*entry.missed.get_or_insert(now)) >= OVERDUE;
             }
         }
         overdue
+    }
+
+    /// The files are gone and its death is still to be told: what it used since they were read is known.
+    fn go_on_by_count(&self, entry: &mut Entry) {
+        if let Some(count) = entry.counted {
+            entry.usage.read_count(count.finished, self.accuracy.pace);
+        }
     }
 
     fn read_entry(

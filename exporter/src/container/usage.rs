@@ -110,9 +110,10 @@ impl Usage {
         self.raise(self.reckoned(finished, pace));
     }
 
+    /// No more than was used: the file had what ran at its reading, or most of it.
     fn reckoned(&self, finished: u64, pace: Pace) -> u64 {
         let anchor = self.anchor.unwrap_or_default();
-        let since = finished.saturating_sub(anchor.count.finished);
+        let since = finished.saturating_sub(anchor.count.most());
         anchor.file.saturating_add(pace.of(since))
     }
 
@@ -124,18 +125,14 @@ impl Usage {
             return 0;
         };
         let least = self.reckoned(count.finished, *pace);
-        pace.slow_down(
-            count.finished.saturating_sub(anchor.count.finished),
-            file.saturating_sub(anchor.file),
-        );
-        let most = least.saturating_add(count.running);
+        pace.slow_down(count.finished.saturating_sub(anchor.count.most()), file.saturating_sub(anchor.file));
+        let finished = pace.of(count.finished.saturating_sub(anchor.count.finished));
+        let most = anchor.file.saturating_add(finished).saturating_add(count.running);
         self.raise(file);
         if (least..=most).contains(&file) {
             return 0;
         }
-        // Behind: what runs still will be counted when it ends, so it must not be in the anchor.
-        let finished = if file > most { count.most() } else { count.finished };
-        self.anchor = Some(Anchor { file, count: Count { finished, running: 0 } });
+        self.anchor = Some(Anchor { file, count });
         let off = if file > most {
             i64::try_from(file - most).map(i64::wrapping_neg)
         } else {
@@ -204,6 +201,20 @@ mod tests {
         assert_eq!(usage.shown(), Some(1_400), "what ran at the reading is not counted twice");
         usage.read_count(260, Pace::FULL);
         assert_eq!(usage.shown(), Some(1_410));
+    }
+
+    #[test]
+    fn a_slice_that_runs_for_long_is_not_counted_twice() {
+        let mut pace = Pace::FULL;
+        let mut usage = Usage::default();
+        // Ten seconds on a CPU without a switch, all of them in the file; then ten more, and the end.
+        let long = Count { finished: 0, running: 10_000 };
+        assert_eq!(usage.correct(10_000, long, &mut pace), 0);
+        assert_eq!(usage.correct(15_000, Count { finished: 0, running: 15_000 }, &mut pace), 0);
+        usage.read_count(20_000, pace);
+        assert_eq!(usage.shown(), Some(20_000));
+        assert_eq!(usage.correct(20_000, finished(20_000), &mut pace), 0);
+        assert_eq!(pace, Pace::FULL);
     }
 
     #[test]
