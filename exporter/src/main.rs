@@ -66,10 +66,9 @@ fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     let http = HttpMetrics::new(&registry)?;
     own::standing(&registry, &host, &kernel.status)?;
     let own = Own::new(registry, http.gathering_faults(), settings.web.exporter_metrics)?;
-    let container = settings.container.as_ref().and_then(|container| {
+    let container = settings.container.as_ref().map(|container| {
         ContainerHalf::start(container, &settings.paths, KernelSide::of(&mut kernel))
             .inspect_err(|error| tracing::error!(%error, "no container_*"))
-            .ok()
     });
     let collectors = Collectors { node: node.start()?, container, own };
     let scraper = Scraper::start(collectors, settings.scrape.share)?;

@@ -385,3 +385,19 @@ fn an_ordinary_user_gets_all_that_needs_no_privilege() {
     let status = required.wait(Duration::from_secs(10)).expect("it does not start");
     assert_eq!(status.code(), Some(1), "{}", required.said());
 }
+
+#[test]
+fn without_cgroups_the_node_is_served_and_the_lack_is_said() {
+    if !live::root() {
+        return;
+    }
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", "umount -R /sys/fs/cgroup && exec \"$0\" \"$@\""]).arg(binary());
+    let exporter = Exporter::start_with(http::free_address(), &mut command);
+    let page = exporter.page();
+    assert!(page.value("node_load1", &[]).is_some());
+    assert_eq!(page.value("container_scrape_error", &[]), Some(1.0), "{}", exporter.process.said());
+    assert_eq!(page.matching("container_last_seen", &[]).count(), 0);
+    let node = exporter.page_of("/metrics?exclude[]=container");
+    assert_eq!(node.value("container_scrape_error", &[]), None, "nobody asked for containers");
+}

@@ -71,6 +71,13 @@ pub enum ContainerError {
     Thread(io::Error),
 }
 
+impl ContainerError {
+    /// Says in a scrape that there are no containers, though they are wanted.
+    pub fn write(&self, page: &mut Page) {
+        page.family(&SCRAPE_ERROR).plain(1_u64);
+    }
+}
+
 /// The container half of a scrape.
 #[derive(Debug)]
 pub struct ContainerHalf {

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use self::buffers::Buffers;
 pub use self::{node_half::NodeHalf, selection::Selection};
 use crate::{
-    container::{ContainerHalf, Groups},
+    container::{ContainerError, ContainerHalf, Groups},
     metric::Page,
     own::{Own, Stages},
     web::{ScrapeError, Scrapes},
@@ -34,8 +34,8 @@ const RESERVE: Duration = Duration::from_millis(20);
 pub struct Collectors {
     /// `node_*`.
     pub node: NodeHalf,
-    /// `container_*` and `machine_*`.
-    pub container: Option<ContainerHalf>,
+    /// `container_*` and `machine_*`, or why there are none; nothing if they are not wanted.
+    pub container: Option<Result<ContainerHalf, ContainerError>>,
     /// What the exporter says of itself.
     pub own: Own,
 }
@@ -147,8 +147,10 @@ impl ScrapeThread {
         node.ask(selection.node);
         node.run_quick(selection.node, page);
         let quick = watch.lap();
-        if let Some(container) = container.as_mut().filter(|_| !selection.container.is_empty()) {
-            container.collect(selection.container, deadline, page);
+        match container.as_mut().filter(|_| !selection.container.is_empty()) {
+            Some(Ok(container)) => container.collect(selection.container, deadline, page),
+            Some(Err(error)) => error.write(page),
+            None => {}
         }
         let in_containers = watch.lap();
         node.take_slow(selection.node, deadline, page);
