@@ -7,6 +7,16 @@ use std::time::Duration;
 use crate::running::{Running, Signal};
 use crate::temp::TempDir;
 
+/// The collectors that the aims for the node half are set for; the stock node exporter has them too.
+pub const NODE_HALF: &[&str] =
+    &["cpu", "diskstats", "filesystem", "loadavg", "meminfo", "netdev", "stat", "uname"];
+
+/// The page of these collectors alone.
+pub fn page_of(collectors: &[&str]) -> String {
+    let parts: Vec<String> = collectors.iter().map(|name| format!("collect[]={name}")).collect();
+    format!("/metrics?{}", parts.join("&"))
+}
+
 /// System calls by name, all threads.
 pub type Calls<N> = BTreeMap<String, N>;
 

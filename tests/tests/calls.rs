@@ -41,12 +41,12 @@ fn a_scrape_opens_nothing_and_asks_little() {
     let parent = Cgroup::new("calls");
     parent.fill_with_sleepers(CGROUPS);
     let exporter = Exporter::start(&["--scrape.share=0s"]);
-    let page = "/metrics?collect[]=container";
+    let page = &calls::page_of(&["container"]);
     let groups = || exporter.page_of(page).matching("container_last_seen", &[]).count();
     let all_there = running::until(Duration::from_secs(20), || groups() > CGROUPS);
     assert!(all_there, "{}", exporter.process.said());
 
-    let node = calls_of(&exporter, "/metrics?exclude[]=container");
+    let node = calls_of(&exporter, &calls::page_of(calls::NODE_HALF));
     opens_nothing(&node);
     assert!(node.values().sum::<f64>() <= 60.0, "{node:?}");
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use nix::sys::signal::{SigSet, Signal};
+use tests::calls;
 use tests::cgroup::Cgroup;
 
 use crate::{Outcome, setup, shell};
@@ -40,10 +41,6 @@ impl Settings {
     }
 }
 
-/// The collectors that this exporter and the stock node exporter both have; both are asked for the same.
-const NODE_HALF: &[&str] =
-    &["cpu", "diskstats", "filesystem", "loadavg", "meminfo", "netdev", "stat", "uname"];
-
 /// Builds, starts, measures, prints. Nothing is left running, whether it ends well, badly or by a signal.
 ///
 /// # Errors
@@ -66,16 +63,11 @@ pub fn run(settings: &Settings) -> Outcome {
         pause(Duration::from_secs(2))?;
     }
 
-    let node = format!("/metrics?{}", query(NODE_HALF));
+    let node = calls::page_of(calls::NODE_HALF);
     let ours = Target::nodetally(&binary)?;
     let mut rows = vec![
         measured("nodetally, node half", &ours, &node, settings)?,
-        measured(
-            "nodetally, container half",
-            &ours,
-            &format!("/metrics?{}", query(&["container"])),
-            settings,
-        )?,
+        measured("nodetally, container half", &ours, &calls::page_of(&["container"]), settings)?,
         measured("nodetally, all", &ours, "/metrics", settings)?,
     ];
     let cost = programs::cost(&ours)?;
@@ -96,11 +88,6 @@ pub fn run(settings: &Settings) -> Outcome {
     table::print_ratios(&rows);
     programs::print(&cost);
     Ok(())
-}
-
-fn query(collectors: &[&str]) -> String {
-    let parts: Vec<String> = collectors.iter().map(|name| format!("collect[]={name}")).collect();
-    parts.join("&")
 }
 
 fn measured(name: &str, target: &Target, path: &str, settings: &Settings) -> Outcome<Measured> {
