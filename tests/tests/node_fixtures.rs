@@ -185,11 +185,14 @@ fn what_is_written_is_declared_and_declared_once() {
         [&FLAGS[..], &["--collector.netdev.enable-detailed-metrics"], &["--collector.netdev.address-info"]]
     {
         for known in node::COLLECTORS {
-            let page = scrape(&mut build(&roots(&fixtures()), &[known.name], flags));
-            let typed =
-                lines(&page).into_iter().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+            // Some find nothing among these files; what they write is held against the reference's.
+            let mut page = Page::default();
+            let _ = build(&roots(&fixtures()), &[known.name], flags)[0].collect(&mut page);
+            let typed = lines(str::from_utf8(page.text()).unwrap())
+                .into_iter()
+                .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
             for written in typed {
-                let declared = known.families.iter().any(|family| family.name == written);
+                let declared = known.families.iter().any(|family| family.covers(written));
                 assert!(declared, "{written} is not declared by {}", known.name);
             }
         }

@@ -26,7 +26,8 @@ impl Kind {
 /// a test asserts for every family a collector declares.
 #[derive(Debug)]
 pub struct Family {
-    /// The full name, `node_load1`.
+    /// The full name, `node_load1`; or with one `*` (`node_vmstat_*`) what stands for every family whose name is
+    /// made from input, to be written by [`super::Page::named`].
     pub name: &'static str,
     /// The TYPE line's word.
     pub kind: Kind,
@@ -35,6 +36,16 @@ pub struct Family {
 }
 
 impl Family {
+    /// Whether this declares the family of that name.
+    pub fn covers(&self, name: &str) -> bool {
+        match self.name.split_once('*') {
+            None => self.name == name,
+            Some((start, end)) => {
+                name.len() > start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
+            }
+        }
+    }
+
     /// A counter.
     pub const fn counter(name: &'static str, help: &'static str) -> Self {
         Self { name, kind: Kind::Counter, help }
@@ -48,5 +59,16 @@ impl Family {
     /// A family without a type.
     pub const fn untyped(name: &'static str, help: &'static str) -> Self {
         Self { name, kind: Kind::Untyped, help }
+    }
+
+    /// A table of families as a descriptor lists them.
+    pub const fn each<const COUNT: usize>(families: &'static [Self; COUNT]) -> [&'static Self; COUNT] {
+        let mut all = [&families[0]; COUNT];
+        let mut index = 0;
+        while index < COUNT {
+            all[index] = &families[index];
+            index += 1;
+        }
+        all
     }
 }

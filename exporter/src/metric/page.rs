@@ -5,7 +5,7 @@ use std::{
     hash::{BuildHasher, RandomState},
 };
 
-use super::{Family, Labels, Value};
+use super::{Family, Kind, Labels, Value};
 
 /// Text format 0.0.4 as it grows. A family is written once per page: what comes later under the same name is
 /// dropped and counted, so that the page stays valid whatever a collector does. So is a sample whose labels became
@@ -33,7 +33,13 @@ impl Page {
 
     /// Begins a family. Its HELP and TYPE lines come with its first sample, so a family without one leaves no trace.
     pub fn family<'page>(&'page mut self, family: &'page Family) -> Samples<'page> {
-        Samples { page: self, family, state: State::Unwritten }
+        self.named(family, family.name)
+    }
+
+    /// Begins a family whose name is made from input; type and help are those of `pattern`, which stands for it.
+    pub fn named<'page>(&'page mut self, pattern: &'page Family, name: &'page str) -> Samples<'page> {
+        debug_assert!(pattern.covers(name), "{name} is no {}", pattern.name);
+        Samples { page: self, name, kind: pattern.kind, help: pattern.help, state: State::Unwritten }
     }
 
     /// Takes over what another page holds; families that this one has already are dropped.
@@ -103,7 +109,9 @@ enum State {
 #[derive(Debug)]
 pub struct Samples<'page> {
     page: &'page mut Page,
-    family: &'page Family,
+    name: &'page str,
+    kind: Kind,
+    help: &'page str,
     state: State,
 }
 
@@ -130,7 +138,7 @@ impl Samples<'_> {
             return;
         }
         let out = &mut self.page.text;
-        out.extend_from_slice(self.family.name.as_bytes());
+        out.extend_from_slice(self.name.as_bytes());
         if !first.is_empty() || !second.is_empty() {
             out.push(b'{');
             out.extend_from_slice(first.text());
@@ -146,22 +154,14 @@ impl Samples<'_> {
     }
 
     fn open(&mut self) {
-        if !self.page.begin(self.family.name.as_bytes()) {
+        if !self.page.begin(self.name.as_bytes()) {
             self.state = State::Refused;
             return;
         }
         self.state = State::Open;
-        for part in [
-            "# HELP ",
-            self.family.name,
-            " ",
-            self.family.help,
-            "\n# TYPE ",
-            self.family.name,
-            " ",
-            self.family.kind.word(),
-            "\n",
-        ] {
+        for part in
+            ["# HELP ", self.name, " ", self.help, "\n# TYPE ", self.name, " ", self.kind.word(), "\n"]
+        {
             self.page.text.extend_from_slice(part.as_bytes());
         }
     }
@@ -249,5 +249,17 @@ mod tests {
         assert!(page.text().is_empty());
         page.family(&UP).plain(2.0);
         assert!(text(&page).ends_with("up 2\n"));
+    }
+
+    #[test]
+    fn a_star_stands_for_at_least_one_letter() {
+        let covers = |family: &'static str, name| Family::gauge(family, "").covers(name);
+        assert!(covers("node_load1", "node_load1") && !covers("node_load1", "node_load15"));
+        assert!(covers("node_vmstat_*", "node_vmstat_pgfault") && !covers("node_vmstat_*", "node_vmstat_"));
+        assert!(
+            covers("a_*_total", "a_b_total")
+                && !covers("a_*_total", "a_b")
+                && !covers("a_*_total", "a_total")
+        );
     }
 }

@@ -21,6 +21,17 @@ pub fn whole(field: &[u8]) -> Option<u64> {
     })
 }
 
+/// Hexadecimal digits as a number; `None` for anything else, overflow included.
+pub fn hex(field: &[u8]) -> Option<u64> {
+    if field.is_empty() {
+        return None;
+    }
+    field.iter().try_fold(0_u64, |value, &byte| {
+        let digit = char::from(byte).to_digit(16)?;
+        Some(value.checked_mul(16)? + u64::from(digit))
+    })
+}
+
 /// A float in any form Rust reads.
 pub fn float(field: &[u8]) -> Option<f64> {
     str::from_utf8(field).ok()?.parse().ok()
@@ -47,6 +58,15 @@ mod tests {
             assert_eq!(whole(bad), None, "{bad:?}");
         }
         assert_eq!(only(b"42\n"), Some(42));
+    }
+
+    #[test]
+    fn hexadecimal_numbers_have_sixteen_digits_at_most() {
+        assert_eq!(hex(b"000dfB82"), Some(0xd_fb82));
+        assert_eq!(hex(b"ffffffffffffffff"), Some(u64::MAX));
+        for bad in [&b"10000000000000000"[..], b"", b"-1", b"0x1", b"g", b"\xff"] {
+            assert_eq!(hex(bad), None, "{bad:?}");
+        }
     }
 
     #[test]
