@@ -3,6 +3,7 @@
 pub mod address;
 pub mod bpf;
 pub mod cgroup;
+pub mod clock;
 pub mod cpu;
 pub mod disk;
 pub mod file;
@@ -14,6 +15,7 @@ pub mod netlink;
 pub mod privilege;
 pub mod runtime;
 pub mod stat;
+pub mod task;
 pub mod text;
 pub mod thread;
 pub mod udev;
