@@ -9,6 +9,7 @@ pub mod http;
 pub mod image;
 pub mod live;
 pub mod load;
+pub mod pack;
 pub mod page;
 pub mod prometheus;
 pub mod running;

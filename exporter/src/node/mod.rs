@@ -3,10 +3,17 @@
 mod buddyinfo;
 mod conntrack;
 mod cpu;
+mod cpufreq;
 mod diskstats;
+mod dmmultipath;
+mod drm;
+mod edac;
 mod entropy;
+mod fibrechannel;
 mod filefd;
 mod filesystem;
+mod hwmon;
+mod infiniband;
 mod interrupts;
 mod kept;
 mod lnstat;
@@ -15,8 +22,13 @@ mod meminfo;
 mod names;
 mod netdev;
 mod netstat;
+mod nvme;
+mod nvmesubsystem;
+mod pcidevice;
+mod powersupplyclass;
 mod pressure;
 mod processes;
+mod rapl;
 mod schedstat;
 mod sockstat;
 mod softirqs;
@@ -24,6 +36,10 @@ mod softnet;
 mod stat;
 mod swap;
 mod sysctl;
+#[cfg(test)]
+mod sysfs_test;
+mod tapestats;
+mod thermal_zone;
 mod time;
 mod timex;
 mod udp_queues;
@@ -38,18 +54,30 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &buddyinfo::DESCRIPTOR,
     &conntrack::DESCRIPTOR,
     &cpu::DESCRIPTOR,
+    &cpufreq::DESCRIPTOR,
     &diskstats::DESCRIPTOR,
+    &dmmultipath::DESCRIPTOR,
+    &drm::DESCRIPTOR,
+    &edac::DESCRIPTOR,
     &entropy::DESCRIPTOR,
+    &fibrechannel::DESCRIPTOR,
     &filefd::DESCRIPTOR,
     &filesystem::DESCRIPTOR,
+    &hwmon::DESCRIPTOR,
+    &infiniband::DESCRIPTOR,
     &interrupts::DESCRIPTOR,
     &lnstat::DESCRIPTOR,
     &loadavg::DESCRIPTOR,
     &meminfo::DESCRIPTOR,
     &netdev::DESCRIPTOR,
     &netstat::DESCRIPTOR,
+    &nvme::DESCRIPTOR,
+    &nvmesubsystem::DESCRIPTOR,
+    &pcidevice::DESCRIPTOR,
+    &powersupplyclass::DESCRIPTOR,
     &pressure::DESCRIPTOR,
     &processes::DESCRIPTOR,
+    &rapl::DESCRIPTOR,
     &schedstat::DESCRIPTOR,
     &sockstat::DESCRIPTOR,
     &softirqs::DESCRIPTOR,
@@ -57,6 +85,8 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &stat::DESCRIPTOR,
     &swap::DESCRIPTOR,
     &sysctl::DESCRIPTOR,
+    &tapestats::DESCRIPTOR,
+    &thermal_zone::DESCRIPTOR,
     &time::DESCRIPTOR,
     &timex::DESCRIPTOR,
     &udp_queues::DESCRIPTOR,

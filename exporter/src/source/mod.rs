@@ -15,6 +15,7 @@ pub mod netlink;
 pub mod privilege;
 pub mod runtime;
 pub mod stat;
+pub mod sysfs;
 pub mod task;
 pub mod text;
 pub mod thread;
