@@ -24,6 +24,7 @@ mod netdev;
 mod netstat;
 mod nvme;
 mod nvmesubsystem;
+mod os;
 mod pcidevice;
 mod powersupplyclass;
 mod pressure;
@@ -73,6 +74,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &netstat::DESCRIPTOR,
     &nvme::DESCRIPTOR,
     &nvmesubsystem::DESCRIPTOR,
+    &os::DESCRIPTOR,
     &pcidevice::DESCRIPTOR,
     &powersupplyclass::DESCRIPTOR,
     &pressure::DESCRIPTOR,

@@ -3,7 +3,7 @@
 //! A runtime is asked on a thread of its own, never by a scrape; what it says arrives as [`Answer`]s.
 
 pub mod docker;
-mod time;
+pub mod time;
 
 /// What a runtime says of one container, at the moment it was asked.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,8 +1,8 @@
-//! Times as runtimes write them.
+//! Times as runtimes and os-release write them.
 
 /// Seconds since 1970 of an RFC 3339 time such as `2026-11-23T08:15:30.123456789+01:00`. `None` when it is not
 /// one, or lies before 1970: runtimes write year 1 for a time that is not known.
-pub(super) fn seconds_since_1970(text: &str) -> Option<f64> {
+pub fn seconds_since_1970(text: &str) -> Option<f64> {
     let (date, rest) = text.split_once(['T', 't'])?;
     let (year, month, day) = three_numbers(date, '-')?;
     let zone_at = rest.find(['Z', 'z', '+', '-'])?;
