@@ -31,6 +31,7 @@ mod pressure;
 mod processes;
 mod rapl;
 mod schedstat;
+mod selinux;
 mod sockstat;
 mod softirqs;
 mod softnet;
@@ -81,6 +82,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &processes::DESCRIPTOR,
     &rapl::DESCRIPTOR,
     &schedstat::DESCRIPTOR,
+    &selinux::DESCRIPTOR,
     &sockstat::DESCRIPTOR,
     &softirqs::DESCRIPTOR,
     &softnet::DESCRIPTOR,
