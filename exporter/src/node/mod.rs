@@ -5,6 +5,7 @@ mod conntrack;
 mod cpu;
 mod cpufreq;
 mod diskstats;
+mod dmi;
 mod dmmultipath;
 mod drm;
 mod edac;
@@ -58,6 +59,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &cpu::DESCRIPTOR,
     &cpufreq::DESCRIPTOR,
     &diskstats::DESCRIPTOR,
+    &dmi::DESCRIPTOR,
     &dmmultipath::DESCRIPTOR,
     &drm::DESCRIPTOR,
     &edac::DESCRIPTOR,
