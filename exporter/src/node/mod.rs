@@ -17,6 +17,7 @@ mod hwmon;
 mod infiniband;
 mod interrupts;
 mod kept;
+mod kernel_hung;
 mod lnstat;
 mod loadavg;
 mod meminfo;
@@ -70,6 +71,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &hwmon::DESCRIPTOR,
     &infiniband::DESCRIPTOR,
     &interrupts::DESCRIPTOR,
+    &kernel_hung::DESCRIPTOR,
     &lnstat::DESCRIPTOR,
     &loadavg::DESCRIPTOR,
     &meminfo::DESCRIPTOR,
