@@ -49,6 +49,7 @@ mod timex;
 mod udp_queues;
 mod uname;
 mod vmstat;
+mod watchdog;
 mod xfrm;
 
 use crate::collector::Descriptor;
@@ -100,5 +101,6 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &udp_queues::DESCRIPTOR,
     &uname::DESCRIPTOR,
     &vmstat::DESCRIPTOR,
+    &watchdog::DESCRIPTOR,
     &xfrm::DESCRIPTOR,
 ];
