@@ -16,6 +16,7 @@ mod filesystem;
 mod hwmon;
 mod infiniband;
 mod interrupts;
+mod ipvs;
 mod kept;
 mod kernel_hung;
 mod lnstat;
@@ -72,6 +73,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &hwmon::DESCRIPTOR,
     &infiniband::DESCRIPTOR,
     &interrupts::DESCRIPTOR,
+    &ipvs::DESCRIPTOR,
     &kernel_hung::DESCRIPTOR,
     &lnstat::DESCRIPTOR,
     &loadavg::DESCRIPTOR,

@@ -8,6 +8,7 @@ pub mod cpu;
 pub mod disk;
 pub mod file;
 pub mod host;
+pub mod ipvs;
 pub mod memory;
 pub mod mount;
 pub mod netdev;
