@@ -25,6 +25,7 @@ mod meminfo;
 mod names;
 mod netdev;
 mod netstat;
+mod nfs;
 mod nvme;
 mod nvmesubsystem;
 mod os;
@@ -80,6 +81,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &meminfo::DESCRIPTOR,
     &netdev::DESCRIPTOR,
     &netstat::DESCRIPTOR,
+    &nfs::DESCRIPTOR,
     &nvme::DESCRIPTOR,
     &nvmesubsystem::DESCRIPTOR,
     &os::DESCRIPTOR,

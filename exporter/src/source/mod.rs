@@ -13,6 +13,7 @@ pub mod memory;
 pub mod mount;
 pub mod netdev;
 pub mod netlink;
+pub mod nfs;
 pub mod privilege;
 pub mod runtime;
 pub mod stat;
