@@ -26,6 +26,7 @@ mod names;
 mod netdev;
 mod netstat;
 mod nfs;
+mod nfsd;
 mod nvme;
 mod nvmesubsystem;
 mod os;
@@ -82,6 +83,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &netdev::DESCRIPTOR,
     &netstat::DESCRIPTOR,
     &nfs::DESCRIPTOR,
+    &nfsd::DESCRIPTOR,
     &nvme::DESCRIPTOR,
     &nvmesubsystem::DESCRIPTOR,
     &os::DESCRIPTOR,
