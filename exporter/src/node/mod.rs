@@ -3,6 +3,7 @@
 mod buddyinfo;
 mod conntrack;
 mod cpu;
+mod cpu_vulnerabilities;
 mod cpufreq;
 mod diskstats;
 mod dmi;
@@ -62,6 +63,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &buddyinfo::DESCRIPTOR,
     &conntrack::DESCRIPTOR,
     &cpu::DESCRIPTOR,
+    &cpu_vulnerabilities::DESCRIPTOR,
     &cpufreq::DESCRIPTOR,
     &diskstats::DESCRIPTOR,
     &dmi::DESCRIPTOR,
