@@ -55,6 +55,7 @@ mod uname;
 mod vmstat;
 mod watchdog;
 mod xfrm;
+mod zoneinfo;
 
 use crate::collector::Descriptor;
 
@@ -111,4 +112,5 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &vmstat::DESCRIPTOR,
     &watchdog::DESCRIPTOR,
     &xfrm::DESCRIPTOR,
+    &zoneinfo::DESCRIPTOR,
 ];
