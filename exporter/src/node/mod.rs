@@ -38,6 +38,7 @@ mod processes;
 mod rapl;
 mod schedstat;
 mod selinux;
+mod slabinfo;
 mod sockstat;
 mod softirqs;
 mod softnet;
@@ -97,6 +98,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &rapl::DESCRIPTOR,
     &schedstat::DESCRIPTOR,
     &selinux::DESCRIPTOR,
+    &slabinfo::DESCRIPTOR,
     &sockstat::DESCRIPTOR,
     &softirqs::DESCRIPTOR,
     &softnet::DESCRIPTOR,
