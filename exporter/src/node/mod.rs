@@ -20,6 +20,7 @@ mod interrupts;
 mod ipvs;
 mod kept;
 mod kernel_hung;
+mod ksmd;
 mod lnstat;
 mod loadavg;
 mod meminfo;
@@ -81,6 +82,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &interrupts::DESCRIPTOR,
     &ipvs::DESCRIPTOR,
     &kernel_hung::DESCRIPTOR,
+    &ksmd::DESCRIPTOR,
     &lnstat::DESCRIPTOR,
     &loadavg::DESCRIPTOR,
     &meminfo::DESCRIPTOR,
