@@ -1,6 +1,7 @@
 //! `node_*`: one file per collector, all of one shape, listed here.
 
 mod buddyinfo;
+mod cgroups;
 mod conntrack;
 mod cpu;
 mod cpu_vulnerabilities;
@@ -64,6 +65,7 @@ use crate::collector::Descriptor;
 /// Every node collector, by name.
 pub static COLLECTORS: &[&Descriptor] = &[
     &buddyinfo::DESCRIPTOR,
+    &cgroups::DESCRIPTOR,
     &conntrack::DESCRIPTOR,
     &cpu::DESCRIPTOR,
     &cpu_vulnerabilities::DESCRIPTOR,
