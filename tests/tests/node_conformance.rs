@@ -35,10 +35,13 @@ fn fixtures(pack: &Path) -> Paths {
 /// All of ours but filesystem, swap, timex and uname, which the reference's run leaves out too.
 const COLLECTORS: &[&str] = &[
     "buddyinfo",
+    "cgroups",
     "conntrack",
     "cpu",
+    "cpu_vulnerabilities",
     "cpufreq",
     "diskstats",
+    "dmi",
     "dmmultipath",
     "edac",
     "entropy",
@@ -47,18 +50,25 @@ const COLLECTORS: &[&str] = &[
     "hwmon",
     "infiniband",
     "interrupts",
+    "ipvs",
+    "kernel_hung",
+    "ksmd",
     "lnstat",
     "loadavg",
     "meminfo",
     "netdev",
     "netstat",
+    "nfs",
+    "nfsd",
     "nvme",
+    "os",
     "pcidevice",
     "powersupplyclass",
     "pressure",
     "processes",
     "rapl",
     "schedstat",
+    "slabinfo",
     "sockstat",
     "softirqs",
     "softnet",
@@ -69,7 +79,9 @@ const COLLECTORS: &[&str] = &[
     "time",
     "udp_queues",
     "vmstat",
+    "watchdog",
     "xfrm",
+    "zoneinfo",
 ];
 /// The flags of the reference's run that concern them.
 const FLAGS: &[&str] = &[
@@ -141,8 +153,8 @@ fn every_line_is_the_reference_s() {
     let links = copy_with_links(&pack.join("fixtures"), &copy.path().join("fixtures"));
     assert!(links >= 93, "{links} links are too few");
     let pack = copy.path();
-    compare(pack, "e2e-output.txt", &[FLAGS, &INFO_FLAGS].concat(), 1650);
-    compare(pack, "e2e-64k-page-output.txt", FLAGS, 1610);
+    compare(pack, "e2e-output.txt", &[FLAGS, &INFO_FLAGS].concat(), 2145);
+    compare(pack, "e2e-64k-page-output.txt", FLAGS, 2100);
 }
 
 /// The fixture wants 0 errors of the real loopback.
@@ -216,4 +228,21 @@ fn mounts_bound_below_the_host_s_root_lose_its_prefix() {
         point("/sys/fs/cgroup", "cgroup2", "cgroup2"),
     ];
     assert_eq!(found, BTreeSet::from(wanted));
+}
+
+#[test]
+fn load_balanced_backends_are_added_up_by_the_labels_kept() {
+    let Some(pack) = pack() else { return };
+    let cases: [(&str, &[&str]); 4] = [
+        ("", &[]),
+        ("_lbs_none", &["--collector.ipvs.backend-labels="]),
+        ("_lbs_local_port", &["--collector.ipvs.backend-labels=local_port"]),
+        ("_lbs_local_address_local_port", &["--collector.ipvs.backend-labels=local_port,local_address"]),
+    ];
+    for (suffix, flags) in cases {
+        let expected = pack.join("fixtures").join(format!("ip_vs_result{suffix}.txt"));
+        let expected = std::fs::read_to_string(expected).unwrap();
+        let text = scrape(&mut build(&fixtures(&pack), &["ipvs"], flags));
+        assert_eq!(lines(&text), lines(&expected), "{flags:?}");
+    }
 }

@@ -24,8 +24,28 @@ use tests::{
     temp::TempDir,
 };
 
-const COLLECTORS: [&str; 8] =
-    ["cpu", "diskstats", "filesystem", "loadavg", "meminfo", "netdev", "stat", "uname"];
+const COLLECTORS: &[&str] = &[
+    "cgroups",
+    "cpu",
+    "cpu_vulnerabilities",
+    "diskstats",
+    "dmi",
+    "filesystem",
+    "ipvs",
+    "kernel_hung",
+    "loadavg",
+    "meminfo",
+    "netdev",
+    "nfs",
+    "nfsd",
+    "os",
+    "selinux",
+    "slabinfo",
+    "stat",
+    "uname",
+    "watchdog",
+    "zoneinfo",
+];
 /// Our default, which is the upstream's; Debian's build of the reference has another.
 const POINTS: &str = "--collector.filesystem.mount-points-exclude=\
     ^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)";
@@ -38,6 +58,9 @@ fn moves(sample: &Sample) -> bool {
     let name = sample.name.as_str();
     name.starts_with("node_memory_")
         || name.starts_with("node_procs_")
+        || name.starts_with("node_slabinfo_")
+        || name.starts_with("node_zoneinfo_")
+        || name == "node_cgroups_cgroups"
         || ["node_filesystem_avail_bytes", "node_filesystem_free_bytes", "node_filesystem_files_free"].contains(&name)
         || ["node_disk_io_now", "node_load1", "node_cpu_frequency_hertz"].contains(&name)
         // Idle and waiting time waver, and each exporter holds what it has seen highest.
