@@ -1,5 +1,9 @@
 //! `node_*`: one file per collector, all of one shape, listed here.
 
+mod bcache;
+mod bcachefs;
+mod bonding;
+mod btrfs;
 mod buddyinfo;
 mod cgroups;
 mod conntrack;
@@ -9,6 +13,7 @@ mod cpufreq;
 mod diskstats;
 mod dmi;
 mod dmmultipath;
+mod drbd;
 mod drm;
 mod edac;
 mod entropy;
@@ -24,8 +29,11 @@ mod kernel_hung;
 mod ksmd;
 mod lnstat;
 mod loadavg;
+mod made;
+mod mdadm;
 mod meminfo;
 mod names;
+mod netclass;
 mod netdev;
 mod netstat;
 mod nfs;
@@ -50,6 +58,7 @@ mod sysctl;
 #[cfg(test)]
 mod sysfs_test;
 mod tapestats;
+mod textfile;
 mod thermal_zone;
 mod time;
 mod timex;
@@ -58,12 +67,18 @@ mod uname;
 mod vmstat;
 mod watchdog;
 mod xfrm;
+mod xfs;
+mod zfs;
 mod zoneinfo;
 
 use crate::collector::Descriptor;
 
 /// Every node collector, by name.
 pub static COLLECTORS: &[&Descriptor] = &[
+    &bcache::DESCRIPTOR,
+    &bcachefs::DESCRIPTOR,
+    &bonding::DESCRIPTOR,
+    &btrfs::DESCRIPTOR,
     &buddyinfo::DESCRIPTOR,
     &cgroups::DESCRIPTOR,
     &conntrack::DESCRIPTOR,
@@ -73,6 +88,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &diskstats::DESCRIPTOR,
     &dmi::DESCRIPTOR,
     &dmmultipath::DESCRIPTOR,
+    &drbd::DESCRIPTOR,
     &drm::DESCRIPTOR,
     &edac::DESCRIPTOR,
     &entropy::DESCRIPTOR,
@@ -87,7 +103,9 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &ksmd::DESCRIPTOR,
     &lnstat::DESCRIPTOR,
     &loadavg::DESCRIPTOR,
+    &mdadm::DESCRIPTOR,
     &meminfo::DESCRIPTOR,
+    &netclass::DESCRIPTOR,
     &netdev::DESCRIPTOR,
     &netstat::DESCRIPTOR,
     &nfs::DESCRIPTOR,
@@ -110,6 +128,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &swap::DESCRIPTOR,
     &sysctl::DESCRIPTOR,
     &tapestats::DESCRIPTOR,
+    &textfile::DESCRIPTOR,
     &thermal_zone::DESCRIPTOR,
     &time::DESCRIPTOR,
     &timex::DESCRIPTOR,
@@ -118,5 +137,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &vmstat::DESCRIPTOR,
     &watchdog::DESCRIPTOR,
     &xfrm::DESCRIPTOR,
+    &xfs::DESCRIPTOR,
+    &zfs::DESCRIPTOR,
     &zoneinfo::DESCRIPTOR,
 ];

@@ -1,14 +1,19 @@
 //! Everything that reads. Plain structs and bytes come out; nothing here knows of metrics or HTTP.
 
 pub mod address;
+pub mod bcache;
+pub mod bcachefs;
 pub mod bpf;
 pub mod cgroup;
 pub mod clock;
 pub mod cpu;
 pub mod disk;
 pub mod file;
+pub mod folder;
 pub mod host;
 pub mod ipvs;
+pub mod kstat;
+pub mod mdstat;
 pub mod memory;
 pub mod mount;
 pub mod netdev;
