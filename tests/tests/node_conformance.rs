@@ -26,6 +26,14 @@ fn pack() -> Option<PathBuf> {
     pack.is_dir().then_some(pack)
 }
 
+/// The pack with its links, on whatever disk it lies.
+fn with_links(pack: &Path) -> TempDir {
+    let copy = TempDir::new("pack");
+    let links = copy_with_links(&pack.join("fixtures"), &copy.path().join("fixtures"));
+    assert!(links >= 93, "{links} links are too few");
+    copy
+}
+
 fn fixtures(pack: &Path) -> Paths {
     let fixtures = pack.join("fixtures");
     let rootfs = fixtures.to_str().unwrap().to_owned();
@@ -161,12 +169,42 @@ fn every_line_is_the_reference_s() {
     if !need("a loopback without errors", loopback_is_clean()) {
         return;
     }
-    let copy = TempDir::new("pack");
-    let links = copy_with_links(&pack.join("fixtures"), &copy.path().join("fixtures"));
-    assert!(links >= 93, "{links} links are too few");
+    let copy = with_links(&pack);
     let pack = copy.path();
     compare(pack, "e2e-output.txt", &[FLAGS, &INFO_FLAGS].concat(), 3645);
     compare(pack, "e2e-64k-page-output.txt", FLAGS, 3600);
+}
+
+#[test]
+fn pci_names_are_the_reference_s() {
+    let Some(pack) = pack() else { return };
+    let copy = with_links(&pack);
+    let file = pack.join("fixtures/pci.ids");
+    let flags = ["--collector.pcidevice.names", &format!("--collector.pcidevice.idsfile={}", file.display())];
+    let text = scrape(&mut build(&fixtures(copy.path()), &["pcidevice"], &flags));
+    let expected = std::fs::read_to_string(pack.join("fixtures/pcidevice-names-output.txt")).unwrap();
+    let is_data = |line: &&str| !line.starts_with('#') || line.starts_with("# TYPE ");
+    let wanted: Vec<&str> = lines(&expected).into_iter().filter(is_data).collect();
+    assert!(wanted.len() >= 50, "{} lines are too few to mean much", wanted.len());
+    assert_eq!(lines(&text), wanted);
+}
+
+/// The reference's run leaves this collector out, but its files are there.
+#[test]
+fn an_nvme_subsystem_has_its_paths() {
+    let Some(pack) = pack() else { return };
+    let text = scrape(&mut build(&fixtures(&pack), &["nvmesubsystem"], &[]));
+    let page = tests::page::Page::parse(&text);
+    let subsystem = ("subsystem", "nvme-subsys0");
+    assert_eq!(page.value("node_nvmesubsystem_paths", &[subsystem]), Some(4.0));
+    assert_eq!(page.value("node_nvmesubsystem_paths_live", &[subsystem]), Some(3.0));
+    let info =
+        [("iopolicy", "round-robin"), ("model", "Dell PowerStore"), ("serial", "SN12345678"), subsystem];
+    assert_eq!(page.value("node_nvmesubsystem_info", &info), Some(1.0));
+    let dead = [("controller", "nvme3"), ("state", "dead"), ("transport", "fc"), subsystem];
+    assert_eq!(page.value("node_nvmesubsystem_path_state", &dead), Some(1.0));
+    let device = [("device", "nvme0n1"), subsystem];
+    assert_eq!(page.value("node_nvmesubsystem_namespace_info", &device), Some(1.0));
 }
 
 /// The fixture wants 0 errors of the real loopback.
