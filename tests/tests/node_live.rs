@@ -26,6 +26,9 @@ use tests::{
 
 /// (dmmultipath and nvmesubsystem are newer than the reference 1.11.1.)
 const COLLECTORS: &[&str] = &[
+    "bcache",
+    "bcachefs",
+    "bonding",
     "buddyinfo",
     "cgroups",
     "conntrack",
@@ -47,7 +50,9 @@ const COLLECTORS: &[&str] = &[
     "kernel_hung",
     "lnstat",
     "loadavg",
+    "mdadm",
     "meminfo",
+    "netclass",
     "netdev",
     "netstat",
     "nfs",
@@ -77,6 +82,8 @@ const COLLECTORS: &[&str] = &[
     "vmstat",
     "watchdog",
     "xfrm",
+    "xfs",
+    "zfs",
     "zoneinfo",
 ];
 /// Our default, which is the upstream's; Debian's build of the reference has another.
