@@ -13,14 +13,44 @@ use exporter::{collector::Collector, config::Paths, metric::Page, node};
 use node_support::{build, lines, paths, scrape};
 use tests::temp::TempDir;
 
-const COLLECTORS: [&str; 7] = ["cpu", "diskstats", "filesystem", "loadavg", "meminfo", "netdev", "stat"];
-const FLAGS: [&str; 6] = [
+const COLLECTORS: &[&str] = &[
+    "buddyinfo",
+    "conntrack",
+    "cpu",
+    "diskstats",
+    "entropy",
+    "filefd",
+    "filesystem",
+    "interrupts",
+    "lnstat",
+    "loadavg",
+    "meminfo",
+    "netdev",
+    "netstat",
+    "pressure",
+    "processes",
+    "schedstat",
+    "sockstat",
+    "softirqs",
+    "softnet",
+    "stat",
+    "swap",
+    "sysctl",
+    "udp_queues",
+    "vmstat",
+    "xfrm",
+];
+const FLAGS: &[&str] = &[
     "--no-collector.netdev.netlink",
     "--collector.netdev.label-ifalias",
     "--collector.stat.softirq",
     "--collector.cpu.info",
     "--collector.cpu.info.flags-include=^a",
     "--collector.cpu.info.bugs-include=mds",
+    "--collector.sysctl.include=fs.file-nr",
+    "--collector.sysctl.include=kernel.pid_max",
+    "--collector.sysctl.include=fs.file-nr:open,spare,most",
+    "--collector.sysctl.include-info=kernel.ostype",
 ];
 
 fn fixtures() -> PathBuf {
@@ -54,7 +84,7 @@ fn copy_folder(from: &Path, to: &Path) {
 #[test]
 fn the_page_is_the_golden_one() {
     let file = fixtures().join("page.txt");
-    let mut collectors = build(&roots(&fixtures()), &COLLECTORS, &FLAGS);
+    let mut collectors = build(&roots(&fixtures()), COLLECTORS, FLAGS);
     for _ in 0..2 {
         let page = scrape(&mut collectors);
         if std::env::var_os("BLESS").is_some() {
@@ -106,17 +136,27 @@ fn what_comes_and_goes_is_followed() {
     }
 }
 
+fn files_below(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            files_below(&entry.path(), files);
+        } else {
+            files.push(entry.path());
+        }
+    }
+}
+
 /// Every file cut off at every few bytes: a page of whole lines or a failure, never a panic or a series twice.
 #[test]
 fn half_written_files_do_no_harm() {
     let root = copy("node-cut");
-    let files = ["stat", "cpuinfo", "diskstats", "1/mountinfo", "loadavg", "meminfo", "net/dev"]
-        .map(|name| format!("proc/{name}"));
-    for file in files.iter().map(String::as_str).chain(["udev/b8:0"]) {
-        let mut collectors = build(&roots(root.path()), &COLLECTORS, &FLAGS);
-        let path = root.path().join(file);
+    let mut files = vec![root.path().join("udev/b8:0")];
+    files_below(&root.path().join("proc"), &mut files);
+    assert!(files.len() > 35, "{files:#?}");
+    for path in files {
+        let mut collectors = build(&roots(root.path()), COLLECTORS, FLAGS);
         let whole = fs::read(&path).unwrap();
-        for end in (0..whole.len()).step_by(5) {
+        for end in (0..whole.len()).step_by((whole.len() / 40).max(5)) {
             for tail in [&b""[..], b"\n", b"\xff", b" 99999999999999999999\n"] {
                 fs::write(&path, [&whole[..end], tail].concat()).unwrap();
                 let mut page = Page::default();
@@ -146,7 +186,16 @@ fn a_missing_or_senseless_file_is_a_failure_with_its_path() {
         ("diskstats", "diskstats"),
         ("filesystem", "mountinfo"),
         ("loadavg", "loadavg"),
+        ("buddyinfo", "buddyinfo"),
+        ("conntrack", "sys/net/netfilter/nf_conntrack_count"),
+        ("entropy", "sys/kernel/random/entropy_avail"),
+        ("filefd", "sys/fs/file-nr"),
         ("meminfo", "meminfo"),
+        ("netstat", "net/netstat"),
+        ("pressure", "pressure/cpu"),
+        ("softnet", "net/softnet_stat"),
+        ("vmstat", "vmstat"),
+        ("xfrm", "net/xfrm_stat"),
         ("netdev", "net/dev"),
         ("stat", "stat"),
     ] {
@@ -185,7 +234,7 @@ fn what_is_written_is_declared_and_declared_once() {
     let names: Vec<_> = node::COLLECTORS.iter().map(|known| known.name).collect();
     assert!(names.is_sorted() && names.len() >= 8, "{names:?}");
     for flags in
-        [&FLAGS[..], &["--collector.netdev.enable-detailed-metrics"], &["--collector.netdev.address-info"]]
+        [FLAGS, &["--collector.netdev.enable-detailed-metrics"], &["--collector.netdev.address-info"]]
     {
         for known in node::COLLECTORS {
             // Some find nothing among these files; what they write is held against the reference's.

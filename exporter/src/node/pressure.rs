@@ -104,7 +104,7 @@ impl Collector for Pressure {
                         page.family(family).plain(total);
                     }
                 }
-                Err(error) if error.is_gone() => missing = Some(error),
+                Err(error) if error.is_gone() => _ = missing.get_or_insert(error),
                 Err(error) if is_off(&error) => return Err(Failure::Absent(error.to_string())),
                 Err(error) => return Err(error.into()),
             }
