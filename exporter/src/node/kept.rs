@@ -60,6 +60,11 @@ impl<T> Kept<T> {
     pub fn items(&self) -> impl Iterator<Item = &T> {
         self.entries.values().map(|entry| &entry.item)
     }
+
+    /// The items, to be changed, in the order of their names.
+    pub fn items_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.entries.values_mut().map(|entry| &mut entry.item)
+    }
 }
 
 /// Two names that differ only in bytes that are not UTF-8 give one label, so they count as one name.

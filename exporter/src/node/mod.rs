@@ -32,6 +32,7 @@ mod loadavg;
 mod made;
 mod mdadm;
 mod meminfo;
+mod meminfo_numa;
 mod names;
 mod netclass;
 mod netdev;
@@ -105,6 +106,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &loadavg::DESCRIPTOR,
     &mdadm::DESCRIPTOR,
     &meminfo::DESCRIPTOR,
+    &meminfo_numa::DESCRIPTOR,
     &netclass::DESCRIPTOR,
     &netdev::DESCRIPTOR,
     &netstat::DESCRIPTOR,
