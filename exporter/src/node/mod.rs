@@ -33,6 +33,7 @@ mod made;
 mod mdadm;
 mod meminfo;
 mod meminfo_numa;
+mod mountstats;
 mod names;
 mod netclass;
 mod netdev;
@@ -107,6 +108,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &mdadm::DESCRIPTOR,
     &meminfo::DESCRIPTOR,
     &meminfo_numa::DESCRIPTOR,
+    &mountstats::DESCRIPTOR,
     &netclass::DESCRIPTOR,
     &netdev::DESCRIPTOR,
     &netstat::DESCRIPTOR,

@@ -16,6 +16,7 @@ pub mod kstat;
 pub mod mdstat;
 pub mod memory;
 pub mod mount;
+pub mod mountstats;
 pub mod netdev;
 pub mod netlink;
 pub mod nfs;
