@@ -70,6 +70,8 @@ const COLLECTORS: &[&str] = &[
     "loadavg",
     "mdadm",
     "meminfo",
+    "meminfo_numa",
+    "mountstats",
     "netclass",
     "netdev",
     "netstat",
@@ -171,8 +173,8 @@ fn every_line_is_the_reference_s() {
     }
     let copy = with_links(&pack);
     let pack = copy.path();
-    compare(pack, "e2e-output.txt", &[FLAGS, &INFO_FLAGS].concat(), 3645);
-    compare(pack, "e2e-64k-page-output.txt", FLAGS, 3600);
+    compare(pack, "e2e-output.txt", &[FLAGS, &INFO_FLAGS].concat(), 3988);
+    compare(pack, "e2e-64k-page-output.txt", FLAGS, 3943);
 }
 
 #[test]

@@ -52,6 +52,7 @@ const COLLECTORS: &[&str] = &[
     "loadavg",
     "mdadm",
     "meminfo",
+    "meminfo_numa",
     "netclass",
     "netdev",
     "netstat",
