@@ -102,7 +102,7 @@ impl Collector for Timex {
 /// A sandbox that hides the clock has none, as far as we are concerned.
 fn refused(error: &io::Error) -> Failure {
     let message = format!("adjtimex: {error}");
-    if Errno::from_io_error(error) == Some(Errno::PERM) {
+    if matches!(Errno::from_io_error(error), Some(Errno::PERM | Errno::ACCESS)) {
         Failure::Absent(message)
     } else {
         Failure::Broken(message)
