@@ -29,6 +29,7 @@ const COLLECTORS: &[&str] = &[
     "bcache",
     "bcachefs",
     "bonding",
+    "btrfs",
     "buddyinfo",
     "cgroups",
     "conntrack",

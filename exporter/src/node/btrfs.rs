@@ -1,14 +1,21 @@
-//! Btrfs as sysfs tells of it: sizes by kind of block group, devices, commits.
+//! Btrfs: sizes by kind of block group, devices and their errors, commits.
 
-use std::path::PathBuf;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
+    path::PathBuf,
+};
 
 use crate::{
     collector::{Collector, Context, Descriptor, Failure, Pace},
     config::ConfigError,
     metric::{Family, Labels, Page, Value},
     source::{
-        file::ReadError,
+        btrfs::{Device, devices},
+        file::{KeptFile, ReadError, Serves},
         folder::{Folder, names},
+        mount::{mounts, unescape},
         text,
     },
 };
@@ -16,10 +23,9 @@ use crate::{
 /// What this collector is.
 pub static DESCRIPTOR: Descriptor = Descriptor {
     name: "btrfs",
-    // What only the filesystem itself tells (errors and unused bytes of a device) is not given yet.
-    on_by_default: false,
-    summary: "Btrfs: sizes by kind of block group, devices, commits",
-    reads: "/sys/fs/btrfs",
+    on_by_default: true,
+    summary: "Btrfs: sizes by kind of block group, devices and their errors, commits",
+    reads: "/sys/fs/btrfs; ioctl(2) on each mounted one",
     since: "3.14",
     pace: Pace::MayBlock,
     flags: &[],
@@ -27,6 +33,8 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
         &INFO,
         &GLOBAL_RSV,
         &DEVICE_SIZE,
+        &DEVICE_UNUSED,
+        &DEVICE_ERRORS,
         &COMMITS,
         &LAST_COMMIT,
         &MAX_COMMIT,
@@ -47,6 +55,14 @@ static GLOBAL_RSV: Family = Family::gauge(
 static DEVICE_SIZE: Family = Family::gauge(
     "node_btrfs_device_size_bytes",
     "Size of a device that the filesystem stands on, in bytes.",
+);
+static DEVICE_UNUSED: Family = Family::gauge(
+    "node_btrfs_device_unused_bytes",
+    "Part of the device that is set apart for nothing, in bytes.",
+);
+static DEVICE_ERRORS: Family = Family::counter(
+    "node_btrfs_device_errors_total",
+    "Errors of the device that the filesystem met, by kind.",
 );
 static COMMITS: Family =
     Family::counter("node_btrfs_commits_total", "Commits since the filesystem was mounted.");
@@ -76,6 +92,8 @@ struct Filesystem {
     info: Labels,
     global_rsv: u64,
     devices: Vec<(Labels, u64)>,
+    unused: Vec<(Labels, u64)>,
+    errors: Vec<(Labels, u64)>,
     commits: Commits,
     reserved: Vec<(Labels, u64)>,
     profiles: Vec<Profile>,
@@ -90,8 +108,13 @@ struct Commits {
     total: u64,
 }
 
+/// The kinds of errors in the order of [`Device::errors`].
+const ERRORS: [&str; 5] = ["write", "read", "flush", "corruption", "generation"];
+
 struct Btrfs {
     filesystems: PathBuf,
+    mounts: [KeptFile; 2],
+    rootfs: PathBuf,
     buffer: Vec<u8>,
 }
 
@@ -101,13 +124,56 @@ impl Btrfs {
         reason = "the table's signature; other collectors have flags to refuse"
     )]
     fn build(context: &Context<'_>) -> Result<Box<dyn Collector>, ConfigError> {
-        Ok(Box::new(Self { filesystems: context.paths.sysfs.join("fs/btrfs"), buffer: Vec::new() }))
+        let mounts = ["1/mountinfo", "self/mountinfo"]
+            .map(|file| KeptFile::new(context.paths.procfs.join(file), Serves::Records));
+        Ok(Box::new(Self {
+            filesystems: context.paths.sysfs.join("fs/btrfs"),
+            mounts,
+            rootfs: context.paths.rootfs.clone(),
+            buffer: Vec::new(),
+        }))
     }
+
+    /// What the mounted filesystems tell of their devices, by UUID. One that cannot be asked, as without root, is
+    /// left to sysfs.
+    fn ask(&mut self) -> BTreeMap<Vec<u8>, Vec<Device>> {
+        let [first, own] = &mut self.mounts;
+        let mountinfo = match first.read() {
+            Ok(text) => text,
+            Err(_) => own.read().unwrap_or_default(),
+        };
+        let mut asked = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        for mount in mounts(mountinfo).filter(|mount| mount.fstype == b"btrfs") {
+            if !seen.insert(mount.device) {
+                continue;
+            }
+            let point = unescape(mount.point, |_| true);
+            let below = OsStr::from_bytes(point.strip_prefix(b"/").unwrap_or(&point));
+            if let Ok((uuid, devices)) = devices(&self.rootfs.join(below)) {
+                asked.insert(dashed(uuid), devices);
+            }
+        }
+        asked
+    }
+}
+
+/// A UUID as it is written.
+fn dashed(uuid: [u8; 16]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(36);
+    for (index, byte) in uuid.into_iter().enumerate() {
+        if [4, 6, 8, 10].contains(&index) {
+            text.push(b'-');
+        }
+        text.extend_from_slice(format!("{byte:02x}").as_bytes());
+    }
+    text
 }
 
 impl Collector for Btrfs {
     fn collect(&mut self, page: &mut Page) -> Result<(), Failure> {
         let mut all = Vec::new();
+        let mut asked: Option<BTreeMap<_, _>> = None;
         // Listed anew each time: filesystems are mounted and unmounted, and nothing here tells of it.
         for name in names(&self.filesystems)? {
             let uuid = name.as_encoded_bytes();
@@ -115,10 +181,32 @@ impl Collector for Btrfs {
                 continue;
             }
             let folder = Folder::open(self.filesystems.join(&name))?;
-            all.push(read(&folder, uuid, &mut self.buffer)?);
+            let mut filesystem = read(&folder, uuid, &mut self.buffer)?;
+            if let Some(devices) = asked.get_or_insert_with(|| self.ask()).get(uuid) {
+                filesystem.set_devices(uuid, devices);
+            }
+            all.push(filesystem);
         }
         write(&all, page);
         Ok(())
+    }
+}
+
+impl Filesystem {
+    /// Puts what the filesystem itself tells in the place of what sysfs does.
+    fn set_devices(&mut self, uuid: &[u8], devices: &[Device]) {
+        self.devices.clear();
+        for device in devices {
+            let own = dashed(device.uuid);
+            let name = device.path.strip_prefix(b"/dev/").unwrap_or(&device.path);
+            let pairs = [("btrfs_dev_uuid", own.as_slice()), ("device", name), ("uuid", uuid)];
+            self.devices.push((Labels::new(pairs), device.total));
+            self.unused.push((Labels::new(pairs), device.total.saturating_sub(device.used)));
+            for (kind, count) in ERRORS.into_iter().zip(device.errors) {
+                let [own, name, uuid] = pairs;
+                self.errors.push((Labels::new([own, name, ("type", kind.as_bytes()), uuid]), count));
+            }
+        }
     }
 }
 
@@ -157,6 +245,8 @@ fn read(folder: &Folder, uuid: &[u8], buffer: &mut Vec<u8>) -> Result<Filesystem
         info: Labels::new([("label", label), ("uuid", uuid)]),
         global_rsv,
         devices,
+        unused: Vec::new(),
+        errors: Vec::new(),
         commits,
         reserved,
         profiles,
@@ -198,6 +288,8 @@ fn write(all: &[Filesystem], page: &mut Page) {
     put(page, &INFO, all.iter().map(|one| (&one.info, 1_u64)));
     put(page, &GLOBAL_RSV, all.iter().map(|one| (&one.labels, one.global_rsv)));
     put(page, &DEVICE_SIZE, all.iter().flat_map(|one| &one.devices).map(|(labels, size)| (labels, *size)));
+    put(page, &DEVICE_UNUSED, all.iter().flat_map(|one| &one.unused).map(|(labels, bytes)| (labels, *bytes)));
+    put(page, &DEVICE_ERRORS, all.iter().flat_map(|one| &one.errors).map(|(labels, count)| (labels, *count)));
     put(page, &COMMITS, commits(|commits| commits.count));
     put(page, &LAST_COMMIT, times(|commits| commits.last));
     put(page, &MAX_COMMIT, times(|commits| commits.max));
@@ -240,6 +332,12 @@ mod tests {
         {
             assert_eq!(commits(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_uuid_has_its_dashes() {
+        let uuid = *b"\x56\xa4\x93\x77\x02\x2e\x4e\x61\xbe\x66\xf5\x3e\xbf\x43\x36\x0f";
+        assert_eq!(dashed(uuid), b"56a49377-022e-4e61-be66-f53ebf43360f");
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod address;
 pub mod bcache;
 pub mod bcachefs;
 pub mod bpf;
+pub mod btrfs;
 pub mod cgroup;
 pub mod clock;
 pub mod cpu;
