@@ -8,7 +8,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use exporter::{config::Paths, metric::Family, node};
+use exporter::{
+    config::Paths,
+    metric::{Family, Page},
+    node,
+};
 use node_support::{build, lines, paths, scrape};
 use tests::{live::need, pack::copy_with_links, temp::TempDir};
 
@@ -297,4 +301,49 @@ fn load_balanced_backends_are_added_up_by_the_labels_kept() {
         let text = scrape(&mut build(&fixtures(&pack), &["ipvs"], flags));
         assert_eq!(lines(&text), lines(&expected), "{flags:?}");
     }
+}
+
+/// Every file below a folder, links left out.
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            files(&entry.path(), found);
+        } else if kind.is_file() {
+            found.push(entry.path());
+        }
+    }
+}
+
+/// File systems, RAID and DRBD: each file cut off or followed by garbage is a page of whole lines or a failure.
+#[test]
+fn garbled_files_do_no_harm() {
+    let Some(pack) = pack() else { return };
+    let copy = TempDir::new("pack-garbled");
+    let root = copy.path().join("fixtures");
+    for folder in ["sys/fs", "sys/devices/pci0000:00/0000:00:0d.0", "proc/spl"] {
+        copy_with_links(&pack.join("fixtures").join(folder), &root.join(folder));
+    }
+    for file in ["proc/mdstat", "proc/drbd"] {
+        std::fs::copy(pack.join("fixtures").join(file), root.join(file)).unwrap();
+    }
+    let names = ["bcache", "bcachefs", "btrfs", "drbd", "mdadm", "xfs", "zfs"];
+    let mut collectors = build(&fixtures(copy.path()), &names, &["--collector.bcache.priorityStats"]);
+    let mut found = Vec::new();
+    files(&root, &mut found);
+    assert!(found.len() > 200, "{} files are too few", found.len());
+    let mut failures = 0;
+    for file in found {
+        let whole = std::fs::read(&file).unwrap();
+        for (end, tail) in [(whole.len() / 2, &b""[..]), (whole.len() / 3, b"\xff\n"), (0, b"-1\n"), (0, b"")]
+        {
+            std::fs::write(&file, [&whole[..end], tail].concat()).unwrap();
+            let mut page = Page::default();
+            failures += collectors.iter_mut().filter_map(|one| one.collect(&mut page).err()).count();
+            assert_eq!(page.dropped(), 0);
+            tests::page::Page::parse(str::from_utf8(page.text()).unwrap());
+        }
+        std::fs::write(&file, whole).unwrap();
+    }
+    assert!(failures > 200, "{failures} failures are too few");
 }
