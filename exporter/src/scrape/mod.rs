@@ -144,9 +144,10 @@ impl ScrapeThread {
         let page = &mut self.page;
 
         let mut watch = Stopwatch(began);
-        node.ask(selection.node);
+        // Before our own threads wake: they would show in `node_procs_running`.
         node.run_quick(selection.node, page);
         let quick = watch.lap();
+        node.ask(selection.node);
         match container.as_mut().filter(|_| !selection.container.is_empty()) {
             Some(Ok(container)) => container.collect(selection.container, deadline, page),
             Some(Err(error)) => error.write(page),
