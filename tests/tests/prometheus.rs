@@ -336,8 +336,10 @@ fn restarts_under_load_make_no_false_increase() {
 /// Names of the stock exporters that the linter would not take today (a name or how names begin) and what it says
 /// of them. They are kept, for dashboards ask for them. No name of ours may be here.
 const LEGACY: &[(&str, &str)] = &[
-    // The fields of /proc/meminfo, as they are.
+    // The fields of /proc/meminfo and /proc/net/{netstat,snmp,snmp6}, as they are.
     ("node_memory_", "should be written in 'snake_case' not 'camelCase'"),
+    ("node_netstat_", "should be written in 'snake_case' not 'camelCase'"),
+    ("node_entropy_", "use base unit \"bytes\" instead of \"bits\""),
     ("container_memory_failcnt ", "counter metrics should have \"_total\" suffix"),
 ];
 
