@@ -34,7 +34,10 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
         }
         Some(("run", m)) => run::run(m.get_many::<String>("args").unwrap_or_default()),
         Some(("test", m)) => suite::run(m.get_flag("fast")),
-        Some(("bench", m)) => bench::run(&bench::Settings::from_matches(m)),
+        Some(("bench", m)) => match m.subcommand() {
+            Some(("node", m)) => bench::node::run(&bench::node::Settings::from_matches(m)),
+            _ => bench::run(&bench::Settings::from_matches(m)),
+        },
         _ => Err("no such command".to_owned()),
     }
 }
@@ -79,7 +82,22 @@ fn commands() -> Command {
                         .long("no-peers")
                         .action(ArgAction::SetTrue)
                         .help("Measure nodetally alone"),
-                ),
+                )
+                .args_conflicts_with_subcommands(true)
+                .subcommand(bench_node()),
+        )
+}
+
+fn bench_node() -> Command {
+    Command::new("node")
+        .about("Measure the node half beside the stock node exporter, in turns, defaults on both sides")
+        .arg(number("scrapes", "500", "Scrapes of each"))
+        .arg(
+            Arg::new("binary")
+                .long("binary")
+                .value_name("FILE")
+                .value_parser(value_parser!(std::path::PathBuf))
+                .help("Measure this build instead of a fresh one"),
         )
 }
 

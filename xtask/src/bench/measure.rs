@@ -39,49 +39,117 @@ pub struct Measured {
     pub bytes: usize,
 }
 
-/// Measures; the strace runs come last, for they slow the exporter down.
+/// The scrapes of one path so far.
+pub struct Series<'t> {
+    name: String,
+    target: &'t Target,
+    path: String,
+    connection: Connection,
+    latencies: Vec<Duration>,
+    cpu: Duration,
+    body: Vec<u8>,
+}
+
+impl<'t> Series<'t> {
+    /// Connects and scrapes a few times, unmeasured.
+    ///
+    /// # Errors
+    /// What the exporter or the socket said.
+    pub fn begin(name: &str, target: &'t Target, path: &str) -> Outcome<Self> {
+        let connection = Connection::open(target.address).map_err(|e| format!("{name}: {e}"))?;
+        let (name, path) = (name.to_owned(), path.to_owned());
+        let (latencies, cpu, body) = (Vec::new(), Duration::ZERO, Vec::new());
+        let mut series = Self { name, target, path, connection, latencies, cpu, body };
+        for _ in 0..5 {
+            series.scrape()?;
+        }
+        Ok(series)
+    }
+
+    /// Measures that many scrapes, one after the other.
+    ///
+    /// # Errors
+    /// What the exporter or the socket said.
+    pub fn round(&mut self, scrapes: usize) -> Outcome {
+        let before = cpu_time(self.target.pid())?;
+        for _ in 0..scrapes {
+            go_on()?;
+            let begun = Instant::now();
+            self.scrape()?;
+            self.latencies.push(begun.elapsed());
+        }
+        self.cpu += cpu_time(self.target.pid())?.saturating_sub(before);
+        Ok(())
+    }
+
+    /// Sums up. The strace runs come here, last, for they slow the exporter down.
+    ///
+    /// # Errors
+    /// What the exporter, the socket or strace said.
+    pub fn end(mut self) -> Outcome<Measured> {
+        let pid = self.target.pid();
+        let idle = idle_share(pid)?;
+        let calls = calls::per_scrape(pid, || {
+            go_on()?;
+            self.scrape()
+        })
+        .map_err(|why| format!("{}: {why}", self.name))?;
+        self.latencies.sort_unstable();
+        let body = &self.body;
+        Ok(Measured {
+            p50: percentile(&self.latencies, 50),
+            p99: percentile(&self.latencies, 99),
+            cpu: self.cpu / u32::try_from(self.latencies.len()).unwrap_or(u32::MAX).max(1),
+            idle,
+            rss_kib: rss_kib(pid)?,
+            calls: calls.values().sum(),
+            by_name: calls,
+            groups: groups(body),
+            samples: body.split(|b| *b == b'\n').filter(|line| !line.is_empty() && line[0] != b'#').count(),
+            bytes: body.len(),
+            name: self.name,
+        })
+    }
+
+    /// The last page.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    fn scrape(&mut self) -> Outcome {
+        let error = |why: String| format!("{}: GET {}: {why}", self.name, self.path);
+        let answer = self.connection.request("GET", &self.path, &[]).map_err(|e| error(e.to_string()))?;
+        if answer.status != 200 {
+            return Err(error(answer.status.to_string()));
+        }
+        self.body = answer.body;
+        Ok(())
+    }
+}
+
+/// Measures one path alone.
+///
+/// # Errors
+/// What the exporter, the socket or strace said.
 pub fn measure(name: &str, target: &Target, path: &str, scrapes: usize) -> Outcome<Measured> {
-    let io = |e: std::io::Error| e.to_string();
-    let mut connection = Connection::open(target.address).map_err(io)?;
-    for _ in 0..5 {
-        scrape(&mut connection, path)?;
-    }
-    let mut latencies = Vec::with_capacity(scrapes);
-    let mut body = Vec::new();
-    let before = cpu_time(target.pid())?;
-    for _ in 0..scrapes {
-        go_on()?;
-        let begun = Instant::now();
-        body = scrape(&mut connection, path)?;
-        latencies.push(begun.elapsed());
-    }
-    let cpu = cpu_time(target.pid())?.saturating_sub(before) / u32::try_from(scrapes).unwrap_or(u32::MAX);
-    let idle = idle_share(target.pid())?;
-    let calls = calls::per_scrape(target.pid(), || {
-        go_on()?;
-        scrape(&mut connection, path).map(drop)
-    })?;
-    latencies.sort_unstable();
-    Ok(Measured {
-        name: name.to_owned(),
-        p50: percentile(&latencies, 50),
-        p99: percentile(&latencies, 99),
-        cpu,
-        idle,
-        rss_kib: rss_kib(target.pid())?,
-        calls: calls.values().sum(),
-        by_name: calls,
-        groups: groups(&body),
-        samples: body.split(|b| *b == b'\n').filter(|line| !line.is_empty() && line[0] != b'#').count(),
-        bytes: body.len(),
-    })
+    let mut series = Series::begin(name, target, path)?;
+    series.round(scrapes)?;
+    series.end()
 }
 
-fn scrape(connection: &mut Connection, path: &str) -> Outcome<Vec<u8>> {
-    let answer = connection.request("GET", path, &[]).map_err(|e| format!("GET {path}: {e}"))?;
-    if answer.status == 200 { Ok(answer.body) } else { Err(format!("GET {path}: {}", answer.status)) }
+/// Measures in turns, a few scrapes of each at a time, so that what else the machine does meets all alike.
+///
+/// # Errors
+/// What an exporter or a socket said.
+pub fn in_turns(all: &mut [Series<'_>], scrapes: usize) -> Outcome {
+    const AT_A_TIME: usize = 10;
+    for _ in 0..scrapes.div_ceil(AT_A_TIME) {
+        for series in &mut *all {
+            series.round(AT_A_TIME)?;
+        }
+    }
+    Ok(())
 }
-
 /// How many cgroups the page tells of.
 fn groups(page: &[u8]) -> usize {
     let text = String::from_utf8_lossy(page);

@@ -12,6 +12,7 @@ use crate::{Outcome, setup, shell};
 
 mod machine;
 mod measure;
+pub mod node;
 mod programs;
 mod table;
 mod target;
@@ -64,7 +65,7 @@ pub fn run(settings: &Settings) -> Outcome {
     }
 
     let node = calls::page_of(calls::NODE_HALF);
-    let ours = Target::nodetally(&binary)?;
+    let ours = Target::nodetally(&binary, &[])?;
     let mut rows = vec![
         measured("nodetally, node half", &ours, &node, settings)?,
         measured("nodetally, container half", &ours, &calls::page_of(&["container"]), settings)?,
@@ -74,7 +75,7 @@ pub fn run(settings: &Settings) -> Outcome {
     drop(ours);
     if peers {
         let bin = setup::unpacked_bin()?;
-        let node_exporter = Target::node_exporter(&bin)?;
+        let node_exporter = Target::node_exporter(&bin, &[])?;
         rows.push(measured("node_exporter, same collectors", &node_exporter, &node, settings)?);
         rows.push(measured("node_exporter, all its defaults", &node_exporter, "/metrics", settings)?);
         drop(node_exporter);
@@ -92,7 +93,7 @@ pub fn run(settings: &Settings) -> Outcome {
 
 fn measured(name: &str, target: &Target, path: &str, settings: &Settings) -> Outcome<Measured> {
     eprintln!("measuring {name}");
-    measure::measure(name, target, path, settings.scrapes).map_err(|why| format!("{name}: {why}"))
+    measure::measure(name, target, path, settings.scrapes)
 }
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);

@@ -54,17 +54,27 @@ pub fn print_ratios(rows: &[Measured]) {
     ];
     for (what, ours, theirs) in pairs {
         let (Some(ours), Some(theirs)) = (ours, theirs) else { continue };
-        println!(
-            "\n{what}: {} takes {:.1} x the latency (p50), {:.1} x the CPU, {:.1} x the memory, {:.1} x the system calls",
-            theirs.name.split(',').next().unwrap_or_default(),
-            ratio(theirs.p50.as_secs_f64(), ours.p50.as_secs_f64()),
-            ratio(theirs.cpu.as_secs_f64(), ours.cpu.as_secs_f64()),
-            ratio(theirs.rss_kib as f64, ours.rss_kib as f64),
-            ratio(theirs.calls, ours.calls),
-        );
+        println!("\n{what}:");
+        print_ratio(ours, theirs);
     }
 }
 
-fn ratio(theirs: f64, ours: f64) -> f64 {
+/// How many times more `theirs` takes than `ours`.
+pub fn print_ratio(ours: &Measured, theirs: &Measured) {
+    println!(
+        "{} takes {:.1} x the latency (p50), {:.1} x the latency (p99), {:.1} x the CPU, {:.1} x the memory, \
+         {:.1} x the system calls of {}",
+        theirs.name,
+        ratio(theirs.p50.as_secs_f64(), ours.p50.as_secs_f64()),
+        ratio(theirs.p99.as_secs_f64(), ours.p99.as_secs_f64()),
+        ratio(theirs.cpu.as_secs_f64(), ours.cpu.as_secs_f64()),
+        ratio(theirs.rss_kib as f64, ours.rss_kib as f64),
+        ratio(theirs.calls, ours.calls),
+        ours.name,
+    );
+}
+
+/// `theirs` over `ours`.
+pub fn ratio(theirs: f64, ours: f64) -> f64 {
     if ours > 0.0 { theirs / ours } else { f64::NAN }
 }

@@ -10,6 +10,14 @@ use tests::running::{Running, until};
 
 use crate::Outcome;
 
+/// What upstream's node exporter does by itself, said aloud: Debian's build has other defaults.
+const UPSTREAM: &[&str] = &[
+    "--no-collector.systemd",
+    "--collector.textfile.directory=",
+    "--collector.filesystem.mount-points-exclude=\
+     ^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)",
+];
+
 /// A started exporter; ended on drop.
 pub struct Target {
     /// Where it listens.
@@ -19,18 +27,23 @@ pub struct Target {
 
 impl Target {
     /// This project's release build.
-    pub fn nodetally(binary: &Path) -> Outcome<Self> {
+    pub fn nodetally(binary: &Path, flags: &[&str]) -> Outcome<Self> {
         let address = http::free_address();
         let mut command = Command::new(binary);
-        command.args(["--scrape.share=0s", &format!("--web.listen-address={address}")]);
+        command.args(["--scrape.share=0s", &format!("--web.listen-address={address}")]).args(flags);
         Self::start(address, &mut command)
     }
 
-    /// The stock node exporter.
-    pub fn node_exporter(bin: &Path) -> Outcome<Self> {
+    /// This project's release build with the node half alone.
+    pub fn node_half(binary: &Path, flags: &[&str]) -> Outcome<Self> {
+        Self::nodetally(binary, &[&["--no-container", "--docker=", "--ebpf=off"], flags].concat())
+    }
+
+    /// The stock node exporter as its makers set it.
+    pub fn node_exporter(bin: &Path, flags: &[&str]) -> Outcome<Self> {
         let address = http::free_address();
         let mut command = Command::new(bin.join("prometheus-node-exporter"));
-        command.arg(format!("--web.listen-address={address}"));
+        command.arg(format!("--web.listen-address={address}")).args(UPSTREAM).args(flags);
         Self::start(address, &mut command)
     }
 

@@ -37,6 +37,8 @@ pub const TEST_FAST: &[Need] = &[Need::Component(Component::Rustfmt), Need::Comp
 
 /// For `bench`, without and with the stock exporters.
 pub const BENCH: &[Need] = &[Need::Tool(Tool::Strace)];
+/// For `bench node`, besides.
+pub const NODE_PEER: &[Need] = &[Need::NodeExporter];
 /// The stock exporters to compare with.
 pub const PEERS: &[Need] = &[Need::NodeExporter, Need::Cadvisor];
 
