@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::made::Made;
+use super::names::Gathered;
 use crate::{
     collector::{Collector, Context, Descriptor, Failure, Pace},
     config::ConfigError,
-    metric::{Family, Kind, Labels, Page},
+    metric::{Family, Labels, Page},
     source::{
         bcachefs::{counter, errors, io_done, io_errors, number, pairs},
         file::ReadError,
@@ -65,10 +65,10 @@ const IO_DONE: usize = 11;
 const IO_ERRORS: usize = 12;
 
 /// Stands for every family that is named after a counter.
-static COUNTERS: Family =
-    Family::counter("node_bcachefs_*_total", "What the counter of this name has counted.");
-const COUNTER_HELP: &str =
-    "What the filesystem has counted under this name since it was made, in bytes or times.";
+static COUNTERS: Family = Family::counter(
+    "node_bcachefs_*_total",
+    "What the filesystem has counted under this name since it was made, in bytes or times.",
+);
 
 static EVERY_FAMILY: [&Family; FIXED + 1] = {
     let mut all = [&COUNTERS; FIXED + 1];
@@ -82,7 +82,7 @@ static EVERY_FAMILY: [&Family; FIXED + 1] = {
 
 struct Bcachefs {
     filesystems: PathBuf,
-    made: Made,
+    made: Gathered,
     buffer: Vec<u8>,
     /// The samples of each of [`FAMILIES`].
     found: [Vec<(Labels, f64)>; FIXED],
@@ -96,7 +96,7 @@ impl Bcachefs {
     fn build(context: &Context<'_>) -> Result<Box<dyn Collector>, ConfigError> {
         Ok(Box::new(Self {
             filesystems: context.paths.sysfs.join("fs/bcachefs"),
-            made: Made::new(Kind::Counter),
+            made: Gathered::new(&COUNTERS),
             buffer: Vec::new(),
             found: Default::default(),
         }))
@@ -139,7 +139,7 @@ impl Bcachefs {
             let file = format!("counters/{}", name.to_string_lossy());
             if let Some(count) = self.parsed(folder, &file, counter)? {
                 let parts = [b"node_bcachefs_", name.as_encoded_bytes(), b"_total"];
-                self.made.add(&parts, COUNTER_HELP, &plain, count);
+                self.made.add(&parts, &plain, count);
             }
         }
         for name in names(folder.path())? {

@@ -5,7 +5,7 @@ use crate::{
     collector::{Collector, Context, Descriptor, Failure, Pace},
     config::ConfigError,
     metric::{Family, Labels, Page},
-    source::sysfs::{Folder, optional},
+    source::folder::{Folder, optional},
 };
 
 /// What this collector is.

@@ -9,7 +9,7 @@ use crate::{
     source::{
         cpu,
         file::ReadError,
-        sysfs::{Folder, unless},
+        folder::{Folder, unless},
     },
 };
 

@@ -8,7 +8,7 @@ use crate::{
     collector::{Collector, Context, Descriptor, Failure, Pace},
     config::ConfigError,
     metric::{Family, Labels, Page},
-    source::{file::ReadError, sysfs::Folder},
+    source::{file::ReadError, folder::Folder},
 };
 
 /// What this collector is.

@@ -6,7 +6,7 @@ use crate::{
     metric::{Family, Labels, Page},
     source::{
         file::ReadError,
-        sysfs::{Folder, offered, optional},
+        folder::{Folder, offered, optional},
     },
 };
 

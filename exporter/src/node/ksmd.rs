@@ -4,7 +4,7 @@ use crate::{
     collector::{Collector, Context, Descriptor, Failure, Pace},
     config::ConfigError,
     metric::{Family, Page},
-    source::sysfs::{Folder, optional},
+    source::folder::{Folder, optional},
 };
 
 /// What this collector is.

@@ -7,7 +7,7 @@ use crate::{
     metric::{Family, Labels, Page},
     source::{
         file::{KeptFile, Serves},
-        sysfs::Folder,
+        folder::Folder,
         text,
     },
 };

@@ -29,7 +29,6 @@ mod kernel_hung;
 mod ksmd;
 mod lnstat;
 mod loadavg;
-mod made;
 mod mdadm;
 mod meminfo;
 mod meminfo_numa;

@@ -1,7 +1,10 @@
-//! Names of families made from what the kernel calls them.
+//! Families whose names are made from what the kernel calls them: a file, a row, a column. [`Names`] where a family has
+//! its samples in one place, [`Gathered`] where they come mixed with those of others; both end in [`Page::named`].
+
+use std::collections::BTreeMap;
 
 use crate::{
-    metric::{Value, label_name},
+    metric::{Family, Labels, Page, Value, label_name},
     source::text,
 };
 
@@ -35,6 +38,60 @@ impl Names {
             self.known.push(Known { scope: scope.to_vec(), key: key.to_vec(), name: make() });
         }
         self.known.get(place)?.name.as_deref()
+    }
+}
+
+/// The families of a scrape that one pattern stands for, each with its samples so far. Kept from one scrape to the next,
+/// so that a name's text is made once.
+#[derive(Debug)]
+pub struct Gathered {
+    pattern: &'static Family,
+    families: BTreeMap<Vec<u8>, Begun>,
+    words: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Begun {
+    name: String,
+    samples: Vec<(Labels, Value)>,
+}
+
+impl Gathered {
+    /// Families of this pattern.
+    pub fn new(pattern: &'static Family) -> Self {
+        Self { pattern, families: BTreeMap::new(), words: Vec::new() }
+    }
+
+    /// Begins a scrape: forgets the samples.
+    pub fn begin(&mut self) {
+        self.families.values_mut().for_each(|family| family.samples.clear());
+    }
+
+    /// Adds a sample to the family of the name that the parts make, foreign characters as `_`. The caller gives no
+    /// labels twice.
+    pub fn add(&mut self, parts: &[&[u8]], labels: &Labels, value: impl Into<Value>) {
+        self.words.clear();
+        for part in parts {
+            self.words.extend_from_slice(part);
+        }
+        if !self.families.contains_key(&self.words) {
+            let begun = Begun { name: family_name("", &self.words), samples: Vec::new() };
+            self.families.insert(self.words.clone(), begun);
+        }
+        if let Some(family) = self.families.get_mut(&self.words) {
+            family.samples.push((labels.clone(), value.into()));
+        }
+    }
+
+    /// Writes the families that have samples; those that have none are forgotten.
+    pub fn write(&mut self, page: &mut Page) {
+        self.families.retain(|_, family| !family.samples.is_empty());
+        for family in self.families.values() {
+            let mut samples = page.named(self.pattern, &family.name);
+            for (labels, value) in &family.samples {
+                samples.sample(labels, *value);
+            }
+        }
     }
 }
 
@@ -73,5 +130,31 @@ mod tests {
         assert_eq!(number(b"18446744073709551615"), Some(Value::Whole(u64::MAX)));
         assert_eq!(number(b"-1"), Some(Value::Float(-1.0)));
         assert_eq!(number(b"x"), None);
+    }
+
+    static PATTERN: Family = Family::counter("a_*", "Help.");
+
+    fn page(made: &mut Gathered) -> String {
+        let mut page = Page::default();
+        made.write(&mut page);
+        String::from_utf8(page.text().to_vec()).expect("a page is UTF-8")
+    }
+
+    #[test]
+    fn names_are_made_once_and_forgotten_with_their_last_sample() {
+        let mut made = Gathered::new(&PATTERN);
+        let labels = ["1", "2"].map(|id| Labels::new([("id", id)]));
+        made.add(&[b"a_", b"b-\xff", b"_total"], &labels[0], 1_u64);
+        made.add(&[b"a_c"], &Labels::EMPTY, 2_u64);
+        made.add(&[b"a_", b"b-\xff", b"_total"], &labels[1], 3_u64);
+        let wanted = "# HELP a_b___total Help.\n# TYPE a_b___total counter\n\
+            a_b___total{id=\"1\"} 1\na_b___total{id=\"2\"} 3\n";
+        let text = page(&mut made);
+        assert!(text.starts_with(wanted), "{text}");
+        assert!(text.ends_with("a_c 2\n"));
+        made.begin();
+        made.add(&[b"a_c"], &Labels::EMPTY, 4_u64);
+        assert_eq!(page(&mut made), "# HELP a_c Help.\n# TYPE a_c counter\na_c 4\n");
+        assert_eq!(made.families.len(), 1);
     }
 }

@@ -8,10 +8,7 @@ use crate::{
     collector::{Collector, Context, Descriptor, Failure, Flag, Pace, Takes},
     config::ConfigError,
     metric::{Family, Labels, Page, label_name},
-    source::{
-        file::ReadError,
-        sysfs::{Folder, signed},
-    },
+    source::{file::ReadError, folder::Folder, text},
 };
 
 /// What this collector is.
@@ -85,7 +82,7 @@ impl Rapl {
 /// `package-1` as its name and number.
 fn numbered(name: &str) -> Option<(&str, i64)> {
     let (zone, index) = name.split_once('-')?;
-    Some((zone, signed(index.as_bytes())?))
+    Some((zone, text::signed(index.as_bytes())?))
 }
 
 impl Collector for Rapl {

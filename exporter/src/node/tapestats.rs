@@ -6,7 +6,7 @@ use crate::{
     collector::{Collector, Context, Descriptor, Failure, Flag, Pace, Takes},
     config::{ConfigError, pattern},
     metric::{Family, Labels, Page},
-    source::{file::ReadError, sysfs::Folder, text},
+    source::{file::ReadError, folder::Folder, text},
 };
 
 /// What this collector is.

@@ -7,7 +7,7 @@ use crate::{
     metric::{Family, Labels, Page},
     source::{
         file::ReadError,
-        sysfs::{Folder, optional},
+        folder::{Folder, optional},
     },
 };
 

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::made::Made;
+use super::names::Gathered;
 use crate::{
     collector::{Collector, Context, Descriptor, Failure, Pace},
     config::ConfigError,
-    metric::{Family, Kind, Labels, Page, Value},
+    metric::{Family, Labels, Page, Value},
     source::{
         file::ReadError,
         folder::{Folder, names},
@@ -31,9 +31,8 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
 static STATE: Family =
     Family::gauge("node_zfs_zpool_state", "1 for the state that the pool is in, 0 for the others.");
 /// Stands for every family that is named after a row.
-static ROWS: Family = Family::untyped("node_zfs_*", "What the row of the kstat tells, in the kernel's unit.");
-
-const ROW_HELP: &str = "What the kernel has under this name in its kstat, in its own unit.";
+static ROWS: Family =
+    Family::untyped("node_zfs_*", "What the kstat has under this name, in the kernel's own unit.");
 
 /// The files, and what the names of their rows begin with.
 const FILES: [(&str, &[u8]); 11] = [
@@ -54,7 +53,7 @@ const STATES: [&str; 7] = ["online", "degraded", "faulted", "offline", "removed"
 
 struct Zfs {
     root: PathBuf,
-    made: Made,
+    made: Gathered,
     buffer: Vec<u8>,
     states: [Labels; STATES.len()],
 }
@@ -67,7 +66,7 @@ impl Zfs {
     fn build(context: &Context<'_>) -> Result<Box<dyn Collector>, ConfigError> {
         Ok(Box::new(Self {
             root: context.paths.procfs.join("spl/kstat/zfs"),
-            made: Made::new(Kind::Untyped),
+            made: Gathered::new(&ROWS),
             buffer: Vec::new(),
             states: STATES.map(|state| Labels::new([("state", state)])),
         }))
@@ -78,7 +77,7 @@ impl Zfs {
         let Self { made, buffer, .. } = self;
         for (file, prefix) in FILES {
             let Some(text) = if_there(root.read_records(file, buffer))? else { continue };
-            rows(text, |row, number| made.add(&[prefix, row], ROW_HELP, &Labels::EMPTY, value(number)))
+            rows(text, |row, number| made.add(&[prefix, row], &Labels::EMPTY, value(number)))
                 .ok_or_else(|| not_understood(root, file))?;
         }
         Ok(())
@@ -110,7 +109,7 @@ impl Zfs {
         let Self { made, buffer, .. } = self;
         if let Some(text) = if_there(pool.read_records("io", buffer))? {
             for (name, number) in columns(text).ok_or_else(|| not_understood(pool, "io"))? {
-                made.add(&[b"node_zfs_zpool_", name], ROW_HELP, labels, number);
+                made.add(&[b"node_zfs_zpool_", name], labels, number);
             }
         }
         for name in names(pool.path())? {
@@ -124,7 +123,7 @@ impl Zfs {
             rows(text, |row, number| {
                 // The reference gives rows of type 4 alone here.
                 if matches!(number, Number::Unsigned(_)) {
-                    made.add(&[b"node_zfs_zpool_dataset_", row], ROW_HELP, &labels_of_set, value(number));
+                    made.add(&[b"node_zfs_zpool_dataset_", row], &labels_of_set, value(number));
                 }
             })
             .ok_or_else(not_understood)?;

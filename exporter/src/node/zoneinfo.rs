@@ -7,7 +7,6 @@ use crate::{
     metric::{Family, Labels, Page},
     source::{
         file::{KeptFile, Serves},
-        sysfs::signed,
         text,
     },
 };
@@ -155,7 +154,7 @@ impl Figures {
         }
         let place = KEYS.binary_search(&key).ok().and_then(|index| self.lines.get_mut(index));
         if let (Some(place), Some(value)) = (place, fields.next()) {
-            *place = signed(value);
+            *place = text::signed(value);
         }
     }
 }
@@ -235,7 +234,7 @@ fn protection(line: &[u8]) -> Option<[Option<i64>; PROTECTIONS]> {
     let mut protection = [None; PROTECTIONS];
     let mut places = protection.iter_mut();
     for number in list.split(|&byte| byte == b',') {
-        let number = signed(number.trim_ascii())?;
+        let number = text::signed(number.trim_ascii())?;
         if let Some(place) = places.next() {
             *place = Some(number);
         }

@@ -24,7 +24,6 @@ pub mod nfs;
 pub mod privilege;
 pub mod runtime;
 pub mod stat;
-pub mod sysfs;
 pub mod task;
 pub mod text;
 pub mod thread;

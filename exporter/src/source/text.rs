@@ -32,6 +32,24 @@ pub fn hex(field: &[u8]) -> Option<u64> {
     })
 }
 
+/// Digits, maybe after a sign.
+pub fn signed(field: &[u8]) -> Option<i64> {
+    let digits = field.strip_prefix(b"-").or_else(|| field.strip_prefix(b"+")).unwrap_or(field);
+    // (The standard parser takes signs and digits only, but text first.)
+    digits.iter().all(u8::is_ascii_digit).then(|| str::from_utf8(field).ok()?.parse().ok())?
+}
+
+/// Hexadecimal digits after `0x`, or decimal ones.
+pub fn prefixed(field: &[u8]) -> Option<u64> {
+    let Some(digits) = field.strip_prefix(b"0x").or_else(|| field.strip_prefix(b"0X")) else {
+        return whole(field);
+    };
+    if !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    u64::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
+}
+
 /// A float in any form Rust reads.
 pub fn float(field: &[u8]) -> Option<f64> {
     str::from_utf8(field).ok()?.parse().ok()
@@ -66,6 +84,23 @@ mod tests {
         assert_eq!(hex(b"ffffffffffffffff"), Some(u64::MAX));
         for bad in [&b"10000000000000000"[..], b"", b"-1", b"0x1", b"g", b"\xff"] {
             assert_eq!(hex(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_a_sign_or_a_prefix() {
+        for (text, value) in
+            [("-7", Some(-7)), ("+7", Some(7)), ("0", Some(0)), ("-9223372036854775808", Some(i64::MIN))]
+        {
+            assert_eq!(signed(text.as_bytes()), value);
+        }
+        for bad in [&b""[..], b"-", b"--1", b"1-", b"9223372036854775808", b" 1", b"0x1", b"\xff"] {
+            assert_eq!(signed(bad), None, "{bad:?}");
+        }
+        assert_eq!(prefixed(b"0xffffffffffffffff"), Some(u64::MAX));
+        assert_eq!(prefixed(b"12"), Some(12));
+        for bad in [&b""[..], b"0x", b"0xg", b"0x+1", b"-1", b"0x10000000000000000", b"\xff"] {
+            assert_eq!(prefixed(bad), None, "{bad:?}");
         }
     }
 

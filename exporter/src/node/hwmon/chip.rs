@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::source::sysfs::Folder;
+use crate::source::folder::Folder;
 
 /// A chip of the class.
 pub(super) struct Chip {

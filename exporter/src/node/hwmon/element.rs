@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::chip::clean;
-use crate::source::{file::ReadError, sysfs::Folder, text};
+use crate::source::{file::ReadError, folder::Folder, text};
 
 /// The kinds of files that are known; all others are left alone.
 const KINDS: [&str; 14] = [

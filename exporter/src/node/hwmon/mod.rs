@@ -18,7 +18,7 @@ use crate::{
     collector::{Collector, Context, Descriptor, Failure, Flag, Pace, Takes},
     config::{ConfigError, Filter, FilterFlags},
     metric::{Family, Labels, Page},
-    source::{file::ReadError, sysfs::Folder},
+    source::{file::ReadError, folder::Folder},
 };
 
 /// What this collector is.

@@ -9,7 +9,7 @@ use crate::{
     metric::{Family, Labels, Page},
     source::{
         file::ReadError,
-        sysfs::{Folder, optional, prefixed, unless},
+        folder::{Folder, optional, unless},
         text,
     },
 };
@@ -144,7 +144,7 @@ enum Count {
 fn count(text: &[u8]) -> Option<Count> {
     const NONE: &[u8] = b"N/A (no PMA)";
     let is_unknown = || text.windows(NONE.len()).any(|part| part == NONE);
-    prefixed(text).map(Count::Known).or_else(|| is_unknown().then_some(Count::Unknown))
+    text::prefixed(text).map(Count::Known).or_else(|| is_unknown().then_some(Count::Unknown))
 }
 
 impl Port {

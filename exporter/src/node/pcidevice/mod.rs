@@ -9,7 +9,7 @@ use crate::{
     metric::{Family, Labels, Page},
     source::{
         file::ReadError,
-        sysfs::{Folder, optional, prefixed, signed},
+        folder::{Folder, optional},
         text,
     },
 };
@@ -123,7 +123,7 @@ impl Place {
 }
 
 fn hexadecimal(text: &str) -> Option<u64> {
-    prefixed(format!("0x{text}").as_bytes()).filter(|number| u32::try_from(*number).is_ok())
+    text::prefixed(format!("0x{text}").as_bytes()).filter(|number| u32::try_from(*number).is_ok())
 }
 
 /// Of a link that is not there, or that the device does not know.
@@ -139,7 +139,7 @@ fn speed(text: &[u8]) -> Option<f64> {
 }
 
 fn width(text: &[u8]) -> Option<f64> {
-    if is_unknown(text) { Some(UNKNOWN) } else { Some(signed(text)? as f64) }
+    if is_unknown(text) { Some(UNKNOWN) } else { Some(text::signed(text)? as f64) }
 }
 
 fn is_unknown(text: &[u8]) -> bool {
