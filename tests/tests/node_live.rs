@@ -41,6 +41,7 @@ const COLLECTORS: &[&str] = &[
     "drm",
     "edac",
     "entropy",
+    "ethtool",
     "fibrechannel",
     "filefd",
     "filesystem",

@@ -43,6 +43,17 @@ impl Filter {
         Ok(Self { include: pattern(include, wanted)?, exclude: pattern(exclude, unwanted)? })
     }
 
+    /// From two flags that may be given together: a name is kept if the one includes it and the other does not exclude it.
+    ///
+    /// # Errors
+    /// A pattern that is none.
+    pub fn from_both(flags: &FlagValues, include: &str, exclude: &str) -> Result<Self, ConfigError> {
+        Ok(Self {
+            include: pattern(include, flags.text(include))?,
+            exclude: pattern(exclude, flags.text(exclude))?,
+        })
+    }
+
     /// Whether the name is kept.
     pub fn keeps(&self, name: &str) -> bool {
         !self.exclude.as_ref().is_some_and(|pattern| pattern.is_match(name))

@@ -17,6 +17,7 @@ mod drbd;
 mod drm;
 mod edac;
 mod entropy;
+mod ethtool;
 mod fibrechannel;
 mod filefd;
 mod filesystem;
@@ -93,6 +94,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &drm::DESCRIPTOR,
     &edac::DESCRIPTOR,
     &entropy::DESCRIPTOR,
+    &ethtool::DESCRIPTOR,
     &fibrechannel::DESCRIPTOR,
     &filefd::DESCRIPTOR,
     &filesystem::DESCRIPTOR,
