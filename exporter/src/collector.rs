@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::{
     config::{ConfigError, FlagValues, Paths},
     metric::{Family, Page},
-    source::file::ReadError,
+    source::{file::ReadError, netlink},
 };
 
 /// All that is said of a collector in one place; flag, help, the README's table and the tests come from it.
@@ -120,6 +120,12 @@ impl Failure {
 
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+impl From<netlink::Error> for Failure {
+    fn from(error: netlink::Error) -> Self {
         Self::Broken(error.to_string())
     }
 }

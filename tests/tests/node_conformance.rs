@@ -46,6 +46,7 @@ fn fixtures(pack: &Path) -> Paths {
 
 /// All of ours but filesystem, swap, timex and uname, which the reference's run leaves out too.
 const COLLECTORS: &[&str] = &[
+    "arp",
     "bcache",
     "bcachefs",
     "bonding",
@@ -108,6 +109,8 @@ const COLLECTORS: &[&str] = &[
 ];
 /// The flags of the reference's run that concern them.
 const FLAGS: &[&str] = &[
+    "--no-collector.arp.netlink",
+    "--collector.arp.device-exclude=nope",
     "--collector.bcache.priorityStats",
     "--collector.netclass.ignore-invalid-speed",
     "--collector.netclass.ignored-devices=(dmz|int)",
@@ -177,8 +180,8 @@ fn every_line_is_the_reference_s() {
     }
     let copy = with_links(&pack);
     let pack = copy.path();
-    compare(pack, "e2e-output.txt", &[FLAGS, &INFO_FLAGS].concat(), 3988);
-    compare(pack, "e2e-64k-page-output.txt", FLAGS, 3943);
+    compare(pack, "e2e-output.txt", &[FLAGS, &INFO_FLAGS].concat(), 3991);
+    compare(pack, "e2e-64k-page-output.txt", FLAGS, 3946);
 }
 
 #[test]

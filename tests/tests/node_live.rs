@@ -26,6 +26,7 @@ use tests::{
 
 /// (dmmultipath and nvmesubsystem are newer than the reference 1.11.1.)
 const COLLECTORS: &[&str] = &[
+    "arp",
     "bcache",
     "bcachefs",
     "bonding",

@@ -1,5 +1,6 @@
 //! `node_*`: one file per collector, all of one shape, listed here.
 
+mod arp;
 mod bcache;
 mod bcachefs;
 mod bonding;
@@ -77,6 +78,7 @@ use crate::collector::Descriptor;
 
 /// Every node collector, by name.
 pub static COLLECTORS: &[&Descriptor] = &[
+    &arp::DESCRIPTOR,
     &bcache::DESCRIPTOR,
     &bcachefs::DESCRIPTOR,
     &bonding::DESCRIPTOR,

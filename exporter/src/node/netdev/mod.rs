@@ -158,8 +158,7 @@ impl Netdev {
         };
         match source {
             Source::Netlink(links) => {
-                let links = links.dump().map_err(|error| Failure::Broken(error.to_string()))?;
-                for link in links {
+                for link in links.dump()? {
                     let alias = with_alias.then(|| link.alias.unwrap_or_default());
                     // A link without counters is not one of the old names' file either.
                     if let Some(stats) = link.stats {
