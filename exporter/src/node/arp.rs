@@ -109,7 +109,9 @@ impl Collector for Arp {
                 let Some(counts) = by_device(file.read()?) else {
                     return Err(Failure::unreadable(file.path(), "lines of six columns"));
                 };
-                counts.into_iter().for_each(|(name, entries)| meet(name, entries));
+                for (name, entries) in counts {
+                    meet(name, entries);
+                }
             }
         }
         devices.end();

@@ -39,6 +39,7 @@ mod names;
 mod netclass;
 mod netdev;
 mod netstat;
+mod network_route;
 mod nfs;
 mod nfsd;
 mod nvme;
@@ -48,6 +49,7 @@ mod pcidevice;
 mod powersupplyclass;
 mod pressure;
 mod processes;
+mod qdisc;
 mod rapl;
 mod schedstat;
 mod selinux;
@@ -61,6 +63,7 @@ mod sysctl;
 #[cfg(test)]
 mod sysfs_test;
 mod tapestats;
+mod tcpstat;
 mod textfile;
 mod thermal_zone;
 mod time;
@@ -115,6 +118,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &netclass::DESCRIPTOR,
     &netdev::DESCRIPTOR,
     &netstat::DESCRIPTOR,
+    &network_route::DESCRIPTOR,
     &nfs::DESCRIPTOR,
     &nfsd::DESCRIPTOR,
     &nvme::DESCRIPTOR,
@@ -124,6 +128,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &powersupplyclass::DESCRIPTOR,
     &pressure::DESCRIPTOR,
     &processes::DESCRIPTOR,
+    &qdisc::DESCRIPTOR,
     &rapl::DESCRIPTOR,
     &schedstat::DESCRIPTOR,
     &selinux::DESCRIPTOR,
@@ -135,6 +140,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &swap::DESCRIPTOR,
     &sysctl::DESCRIPTOR,
     &tapestats::DESCRIPTOR,
+    &tcpstat::DESCRIPTOR,
     &textfile::DESCRIPTOR,
     &thermal_zone::DESCRIPTOR,
     &time::DESCRIPTOR,

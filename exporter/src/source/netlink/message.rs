@@ -52,13 +52,13 @@ fn split_message(bytes: &[u8]) -> Option<(Message<'_>, &[u8])> {
 }
 
 /// The attributes in `bytes`, as (type without flag bits, payload); ends at the first one that does not fit.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Attributes<'a>(pub &'a [u8]);
 
 impl<'a> Attributes<'a> {
     /// The payload of the first attribute of this type.
-    pub fn payload(mut self, wanted: u16) -> Option<&'a [u8]> {
-        self.find(|(kind, _)| *kind == wanted).map(|(_, payload)| payload)
+    pub fn payload(&self, wanted: u16) -> Option<&'a [u8]> {
+        Self(self.0).find(|(kind, _)| *kind == wanted).map(|(_, payload)| payload)
     }
 }
 

@@ -22,14 +22,14 @@ const SENT_AT: usize = 60;
 
 const QUESTION: Question = Question { name: "TCPDIAG_GETSOCK", answer: TCPDIAG_GETSOCK, is_single: false };
 
-/// Number of states that the kernel knows, and one for those that it may yet invent.
-pub const TCP_STATES: usize = 13;
+/// Number of states that the kernel shows, and one for those that it may yet invent.
+pub const TCP_STATES: usize = 12;
 
 /// The TCP sockets of a network namespace.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TcpSockets {
     /// How many are in each state, by the kernel's number for it: 1 established, 10 listening; 0 for any other number
-    /// than 1 to 12.
+    /// than 1 to 11.
     pub states: [u64; TCP_STATES],
     /// Bytes that were received and wait to be read; for a listening one, connections that wait to be accepted.
     pub received: u64,
