@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::{
     config::{ConfigError, FlagValues, Paths},
     metric::{Family, Page},
-    source::{file::ReadError, netlink},
+    source::{dbus, file::ReadError, netlink},
 };
 
 /// All that is said of a collector in one place; flag, help, the README's table and the tests come from it.
@@ -127,6 +127,13 @@ impl From<ReadError> for Failure {
 impl From<netlink::Error> for Failure {
     fn from(error: netlink::Error) -> Self {
         Self::Broken(error.to_string())
+    }
+}
+
+impl From<dbus::Error> for Failure {
+    /// A machine without a bus has nothing to tell of it.
+    fn from(error: dbus::Error) -> Self {
+        if error.is_absent() { Self::Absent(error.to_string()) } else { Self::Broken(error.to_string()) }
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod calls;
 pub mod cgroup;
+pub mod dbus;
 pub mod docker;
 pub mod exporter;
 pub mod http;

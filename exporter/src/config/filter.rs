@@ -62,7 +62,14 @@ impl Filter {
 }
 
 /// The name that counts of a flag with an old name.
-fn current<'a>(flags: &FlagValues, name: &'a str, old: Option<&'a str>) -> Result<&'a str, ConfigError> {
+///
+/// # Errors
+/// Both names are given.
+pub(crate) fn current<'a>(
+    flags: &FlagValues,
+    name: &'a str,
+    old: Option<&'a str>,
+) -> Result<&'a str, ConfigError> {
     match old.filter(|old| !flags.text(old).is_empty()) {
         Some(old) if flags.is_given(name) => {
             Err(ConfigError(format!("--{old} is the old name of --{name}: give one of them")))

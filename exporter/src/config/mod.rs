@@ -6,8 +6,8 @@ mod flags;
 mod settings;
 
 pub use address::ListenAddress;
-pub(crate) use filter::pattern;
 pub use filter::{Filter, FilterFlags};
+pub(crate) use filter::{current, pattern};
 pub use flags::{Asked, FlagValues, exporter_flags, parse};
 pub use settings::{
     ContainerSettings, CpuSource, EbpfMode, LogFormat, LogSettings, Paths, ScrapeSettings, Settings,

@@ -31,6 +31,7 @@ mod kernel_hung;
 mod ksmd;
 mod lnstat;
 mod loadavg;
+mod logind;
 mod mdadm;
 mod meminfo;
 mod meminfo_numa;
@@ -62,6 +63,7 @@ mod swap;
 mod sysctl;
 #[cfg(test)]
 mod sysfs_test;
+mod systemd;
 mod tapestats;
 mod tcpstat;
 mod textfile;
@@ -111,6 +113,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &ksmd::DESCRIPTOR,
     &lnstat::DESCRIPTOR,
     &loadavg::DESCRIPTOR,
+    &logind::DESCRIPTOR,
     &mdadm::DESCRIPTOR,
     &meminfo::DESCRIPTOR,
     &meminfo_numa::DESCRIPTOR,
@@ -139,6 +142,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &stat::DESCRIPTOR,
     &swap::DESCRIPTOR,
     &sysctl::DESCRIPTOR,
+    &systemd::DESCRIPTOR,
     &tapestats::DESCRIPTOR,
     &tcpstat::DESCRIPTOR,
     &textfile::DESCRIPTOR,

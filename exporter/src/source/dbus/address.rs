@@ -1,0 +1,94 @@
+//! Where a bus listens.
+
+use std::{fmt, io};
+
+use rustix::net::SocketAddrUnix;
+
+/// Where the system's bus is unless the environment names another place.
+const SYSTEM_BUS: &str = "unix:path=/var/run/dbus/system_bus_socket";
+/// Names the system's bus, as for every D-Bus program.
+const NAMED_BY: &str = "DBUS_SYSTEM_BUS_ADDRESS";
+
+/// A unix socket: by its path, or by a name in the abstract namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Address {
+    Path(Vec<u8>),
+    Abstract(Vec<u8>),
+}
+
+impl Address {
+    /// The system bus' addresses, the best one first.
+    pub fn of_system_bus() -> Vec<Self> {
+        let named = std::env::var(NAMED_BY).ok().filter(|text| !text.is_empty());
+        parse(named.as_deref().unwrap_or(SYSTEM_BUS))
+    }
+
+    pub fn socket(&self) -> io::Result<SocketAddrUnix> {
+        Ok(match self {
+            Self::Path(path) => SocketAddrUnix::new(path.as_slice())?,
+            Self::Abstract(name) => SocketAddrUnix::new_abstract_name(name)?,
+        })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => f.write_str(&String::from_utf8_lossy(path)),
+            Self::Abstract(name) => write!(f, "@{}", String::from_utf8_lossy(name)),
+        }
+    }
+}
+
+/// The unix sockets in a list such as `unix:path=/run/bus,guid=1;unix:abstract=x`.
+fn parse(list: &str) -> Vec<Address> {
+    let sockets = list.split(';').filter_map(|address| address.strip_prefix("unix:"));
+    sockets
+        .filter_map(|pairs| {
+            pairs.split(',').find_map(|pair| match pair.split_once('=')? {
+                ("path", path) => Some(Address::Path(unescape(path))),
+                ("abstract", name) => Some(Address::Abstract(unescape(name))),
+                _ => None,
+            })
+        })
+        .collect()
+}
+
+/// Undoes `%2f`; what is no such escape stays.
+fn unescape(text: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let escaped = after.get(..2).filter(|_| first == b'%').and_then(|digits| {
+            let digit = |at: usize| char::from(*digits.get(at)?).to_digit(16);
+            u8::try_from(digit(0)? * 16 + digit(1)?).ok()
+        });
+        out.push(escaped.unwrap_or(first));
+        rest = if escaped.is_some() { after.get(2..).unwrap_or_default() } else { after };
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unix_sockets_are_found_in_a_list() {
+        let list =
+            parse("tcp:host=a,port=1;unix:guid=1,path=/run/a%20b;unix:abstract=/x%2fy%zz;unix:tmpdir=/t");
+        assert_eq!(list, [Address::Path(b"/run/a b".to_vec()), Address::Abstract(b"/x/y%zz".to_vec())]);
+        assert_eq!(
+            (list[0].to_string(), list[1].to_string()),
+            ("/run/a b".to_owned(), "@/x/y%zz".to_owned())
+        );
+        assert_eq!(parse(SYSTEM_BUS).len(), 1);
+        assert!(parse("").is_empty() && parse("unix:path").is_empty());
+    }
+
+    #[test]
+    fn a_path_has_a_longest() {
+        assert!(Address::Path(vec![b'x'; 200]).socket().is_err());
+        assert!(Address::Path(b"/run/bus".to_vec()).socket().is_ok());
+    }
+}
