@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use rustix::thread::CapabilitySet;
+
 use crate::{
     config::{ConfigError, FlagValues, Paths},
     metric::{Family, Page},
@@ -98,6 +100,11 @@ pub trait Collector: Send {
     /// # Errors
     /// [`Failure`]; it never fails the scrape.
     fn collect(&mut self, page: &mut Page) -> Result<(), Failure>;
+
+    /// What it must be allowed beyond reading files once it runs; the process gives up the rest.
+    fn rights(&self) -> CapabilitySet {
+        CapabilitySet::empty()
+    }
 }
 
 /// Why a collector has nothing, or not all.

@@ -57,7 +57,7 @@ fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     let layout = Layout::find(&settings.paths).ok();
     let mut kernel = ebpf::load(settings, layout.as_ref())?;
     memory::give_back();
-    drop_privileges(&kernel, layout.as_ref());
+    drop_privileges(&kernel, layout.as_ref(), node.rights());
 
     if let Some(log) = kernel.log.take() {
         log.follow()?;
@@ -76,11 +76,12 @@ fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Keeps what reading needs: files of other users, and the names of other namespaces' interfaces. Where the kernel
+/// Keeps what reading needs: files of other users, the names of other namespaces' interfaces, and the rights that node
+/// collectors ask for. Where the kernel
 /// wants `CAP_BPF` for each use of a map that stays too; container engines of that time do not know it, not even for
 /// `--privileged`, so what is there already is entered before.
-fn drop_privileges(kernel: &Kernel, layout: Option<&Layout>) {
-    let mut keep = CapabilitySet::DAC_READ_SEARCH | CapabilitySet::NET_ADMIN;
+fn drop_privileges(kernel: &Kernel, layout: Option<&Layout>, rights: CapabilitySet) {
+    let mut keep = CapabilitySet::DAC_READ_SEARCH | CapabilitySet::NET_ADMIN | rights;
     if kernel.counters.is_some() && !privilege::with_only(keep, bpf::may_use_maps).unwrap_or(true) {
         keep |= CapabilitySet::BPF;
         layout.inspect(|layout| ebpf::enter_all(kernel, layout));

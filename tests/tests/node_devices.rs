@@ -4,13 +4,15 @@
 
 use std::{
     collections::BTreeMap,
+    os::unix::process::CommandExt,
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
 
 use rustix::{
     mount::{MountFlags, MountPropagationFlags, mount, mount_change},
-    thread::{UnshareFlags, unshare_unsafe},
+    thread::{CapabilitySet, CpuSet, UnshareFlags, sched_getaffinity, sched_setaffinity, unshare_unsafe},
 };
 use tests::{
     exporter::Exporter,
@@ -40,6 +42,13 @@ fn may_make_namespaces() -> bool {
     live::root() && live::need("the `ip` command", have)
 }
 
+/// An exporter of nothing but these collectors.
+fn exporter(flags: &[&str]) -> Exporter {
+    let alone =
+        ["--collector.disable-defaults", "--ebpf=off", "--no-container", "--docker=", "--scrape.share=0"];
+    Exporter::start(&[&alone[..], flags].concat())
+}
+
 type Series = BTreeMap<(String, BTreeMap<String, String>), Sample>;
 
 fn series(page: &Page) -> Series {
@@ -51,9 +60,9 @@ fn series(page: &Page) -> Series {
     samples.map(|sample| ((sample.name.clone(), sample.labels.clone()), sample)).collect()
 }
 
-/// Both exporters with these flags, scraped in turn: the same series and types, and each of our values between the
-/// reference's two. Gives our page.
-fn compare(reference: &std::path::Path, flags: &[&str]) -> Page {
+/// Both exporters with these flags, scraped in turn: the same series and types, and where they read what the kernel has
+/// counted (and not what they count themselves) each of our values between the reference's two. Gives our page.
+fn compare(reference: &Path, flags: &[&str], reads: bool) -> Page {
     let mut all = vec!["--collector.disable-defaults"];
     all.extend_from_slice(flags);
     let address = http::free_address();
@@ -70,7 +79,8 @@ fn compare(reference: &std::path::Path, flags: &[&str]) -> Page {
     let names = |series: &Series| series.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&ours), names(&low), "{}", exporter.process.said());
     for (key, sample) in &ours {
-        assert!(low[key].value <= sample.value && sample.value <= high[key].value, "{sample:?}");
+        let lies_between = low[key].value <= sample.value && sample.value <= high[key].value;
+        assert!(lies_between || !reads, "{sample:?}");
         assert_eq!(page.types.get(&key.0), before.types.get(&key.0), "{}", key.0);
     }
     page
@@ -88,7 +98,7 @@ fn drivers_are_the_reference_s() {
     ip("link add name bridge0 type bridge");
     ip("link set veth-a up");
     ip("link set veth-b up");
-    let page = compare(&reference, &["--collector.ethtool"]);
+    let page = compare(&reference, &["--collector.ethtool"], true);
     let info = |device| page.value("node_ethtool_info", &[("device", device)]);
     assert_eq!(
         [info("veth-a"), info("ifb7"), info("bridge0"), info("lo")],
@@ -103,7 +113,7 @@ fn drivers_are_the_reference_s() {
     let some = ["--collector.ethtool.device-include=veth|ifb", "--collector.ethtool.device-exclude=-b$"];
     let some =
         [&some[..], &["--collector.ethtool", "--collector.ethtool.metrics-include=^rx_|peer"]].concat();
-    let page = compare(&reference, &some);
+    let page = compare(&reference, &some, true);
     assert!(page.value("node_ethtool_peer_ifindex", &[("device", "veth-b")]).is_none());
     assert!(!page.names().iter().any(|name| name.starts_with("node_ethtool_transmitted")));
 }
@@ -115,14 +125,7 @@ fn a_driver_that_changes_is_asked_anew() {
         return;
     }
     enter_namespace();
-    let exporter = Exporter::start(&[
-        "--collector.disable-defaults",
-        "--collector.ethtool",
-        "--ebpf=off",
-        "--no-container",
-        "--docker=",
-        "--scrape.share=0",
-    ]);
+    let exporter = exporter(&["--collector.ethtool"]);
     let queues = |count: u32| {
         ip(&format!(
             "link add name veth-a numrxqueues {count} numtxqueues {count} type veth peer name veth-b"
@@ -146,4 +149,126 @@ fn a_driver_that_changes_is_asked_anew() {
         exporter.page().value("node_scrape_collector_success", &[("collector", "ethtool")]),
         Some(1.0)
     );
+}
+
+const EXEC: &str = "--collector.perf.tracepoint=sched:sched_process_exec";
+/// A system call that hardly anyone makes.
+const RARE: &str = "--collector.perf.tracepoint=syscalls:sys_enter_sched_get_priority_max";
+
+fn may_count() -> bool {
+    let id = "/sys/kernel/tracing/events/syscalls/sys_enter_sched_get_priority_max/id";
+    live::root() && live::need("tracepoints of system calls", std::fs::read(id).is_ok())
+}
+
+#[test]
+fn counters_of_the_performance_monitor_are_the_reference_s() {
+    let Some(reference) = program("prometheus-node-exporter") else { return };
+    if !may_count() {
+        return;
+    }
+    let page = compare(&reference, &["--collector.perf", EXEC], false);
+    let count = page.matching("node_perf_sched_sched_process_exec", &[]).count();
+    assert!(count > 0 && page.matching("node_perf_minor_faults_total", &[]).count() == count);
+    for flags in [
+        &["--collector.perf.cpus=0,0-7:3", "--collector.perf.software-profilers=MajorFault"][..],
+        &["--collector.perf.software-profilers=Nonsense", "--collector.perf.disable-hardware-profilers"],
+        &["--collector.perf.disable-software-profilers", EXEC, RARE],
+        &["--collector.perf.cpus=8000"],
+    ] {
+        compare(&reference, &[&["--collector.perf"], flags].concat(), false);
+    }
+}
+
+/// Makes the rare system call and touches fresh pages on this CPU, that many times.
+fn act_on(cpu: usize, times: usize) {
+    let before = sched_getaffinity(None).unwrap();
+    let mut only = CpuSet::new();
+    only.set(cpu);
+    sched_setaffinity(None, &only).unwrap();
+    let mut pages = vec![0_u8; (times + 2) * 4096 + (1 << 21)];
+    for page in 0..times {
+        // SAFETY: a number in, a number out.
+        assert!(unsafe { libc::sched_get_priority_max(libc::SCHED_FIFO) } > 0);
+        pages[page * 4096] = 1;
+    }
+    assert_eq!(std::hint::black_box(pages)[0], 1);
+    sched_setaffinity(None, &before).unwrap();
+}
+
+#[test]
+fn each_event_is_counted_on_its_cpu() {
+    if !may_count() {
+        return;
+    }
+    let exporter = exporter(&["--collector.perf", RARE]);
+    let page = exporter.page();
+    let calls = |page: &Page, cpu: &str| {
+        page.value("node_perf_syscalls_sys_enter_sched_get_priority_max", &[("cpu", cpu)]).unwrap()
+    };
+    let allowed = sched_getaffinity(None).unwrap();
+    let cpus: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).take(4).collect();
+    let mut times = 100;
+    for cpu in &cpus {
+        act_on(*cpu, times);
+        times += 100;
+    }
+    let after = exporter.page();
+    let mut expected = 100.0;
+    for cpu in cpus {
+        let cpu = cpu.to_string();
+        let counted = calls(&after, &cpu) - calls(&page, &cpu);
+        assert!((counted - expected).abs() < f64::EPSILON, "CPU {cpu}: {counted} of {expected}");
+        let faults = |page: &Page| page.value("node_perf_minor_faults_total", &[("cpu", &cpu)]).unwrap();
+        assert!(faults(&after) > faults(&page));
+        let switches =
+            |page: &Page| page.value("node_perf_context_switches_total", &[("cpu", &cpu)]).unwrap();
+        assert!(switches(&after) > switches(&page));
+        expected += 100.0;
+    }
+}
+
+/// Counters are opened while the right to is there, and that right stays for CPUs that come; nobody else keeps it.
+#[test]
+fn the_right_to_count_stays_where_it_is_needed() {
+    if !live::root() {
+        return;
+    }
+    for (collector, kept) in [("--collector.perf", true), ("--collector.loadavg", false)] {
+        let exporter = exporter(&[collector]);
+        let status = std::fs::read_to_string(format!("/proc/{}/status", exporter.process.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap();
+        let held = CapabilitySet::from_bits_retain(u64::from_str_radix(line.trim(), 16).unwrap());
+        assert_eq!(held.contains(CapabilitySet::PERFMON), kept, "{collector}: {held:?}");
+        assert!(!held.contains(CapabilitySet::SYS_ADMIN), "{collector}: {held:?}");
+    }
+}
+
+#[test]
+fn who_may_not_count_is_told_so() {
+    let paranoid = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").unwrap_or_default();
+    let is_guarded = paranoid.trim().parse::<i32>().is_ok_and(|level| level > 0);
+    if !live::root() || !live::need("kernel.perf_event_paranoid above 0", is_guarded) {
+        return;
+    }
+    let run = |flags: &[&str]| {
+        let mut command = Command::new(tests::exporter::binary());
+        command
+            .args(["--collector.disable-defaults", "--ebpf=off", "--no-container", "--docker="])
+            .args(flags);
+        command.uid(65534).gid(65534);
+        command
+    };
+    let exporter =
+        Exporter::start_with(http::free_address(), &mut run(&["--collector.perf", "--collector.loadavg"]));
+    let page = exporter.page();
+    assert_eq!(page.value("node_scrape_collector_success", &[("collector", "perf")]), Some(0.0));
+    assert_eq!(page.value("node_scrape_collector_success", &[("collector", "loadavg")]), Some(1.0));
+    exporter.page();
+    let said = exporter.process.said();
+    assert_eq!(said.matches("perf_event_open").count(), 1, "{said}");
+    let mut refused =
+        Running::start(run(&["--collector.perf", EXEC]).arg("--web.listen-address=127.0.0.1:0"));
+    let status = refused.wait(Duration::from_secs(10)).unwrap();
+    assert_eq!(status.code(), Some(1), "{}", refused.said());
+    assert!(refused.said().contains("--collector.perf.tracepoint"), "{}", refused.said());
 }

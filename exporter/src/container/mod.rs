@@ -39,6 +39,7 @@ use crate::{
     source::{
         cgroup::{Layout, layout::LayoutError},
         host,
+        limit::raise_descriptor_limit,
         worker::Worker,
     },
 };
@@ -118,7 +119,7 @@ impl ContainerHalf {
         paths: &Paths,
         kernel: Option<KernelSide>,
     ) -> Result<Self, ContainerError> {
-        let keep_below = raise_descriptor_limit();
+        let keep_below = descriptors_for_cgroups();
         let mut machine = Machine::new(paths);
         let roster = Shared::new(Roster::new(settings.keep_dead));
         let (counts, lives) = kernel.map(|kernel| (kernel.counts, kernel.lives)).unzip();
@@ -225,13 +226,7 @@ fn wall_clock() -> u64 {
 
 /// Every cgroup keeps some files open; the soft limit of old is too low for that. Gives the number below which
 /// descriptors are for cgroups: the rest is for the server and whoever else opens something.
-fn raise_descriptor_limit() -> i32 {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
-    {
-        tracing::debug!(%error, "setrlimit RLIMIT_NOFILE");
-    }
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+fn descriptors_for_cgroups() -> i32 {
+    let limit = raise_descriptor_limit();
     i32::try_from(limit - limit / 4).unwrap_or(i32::MAX)
 }

@@ -47,6 +47,7 @@ mod nvme;
 mod nvmesubsystem;
 mod os;
 mod pcidevice;
+mod perf;
 mod powersupplyclass;
 mod pressure;
 mod processes;
@@ -128,6 +129,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &nvmesubsystem::DESCRIPTOR,
     &os::DESCRIPTOR,
     &pcidevice::DESCRIPTOR,
+    &perf::DESCRIPTOR,
     &powersupplyclass::DESCRIPTOR,
     &pressure::DESCRIPTOR,
     &processes::DESCRIPTOR,

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::thread::CapabilitySet;
+
 use crate::{
     collector::{Collector, Context, Failure, Pace},
     config::{ConfigError, Settings},
@@ -181,6 +183,11 @@ impl NodeHalf {
 }
 
 impl NodeHalfPlan {
+    /// What the collectors must be allowed beyond reading files.
+    pub fn rights(&self) -> CapabilitySet {
+        self.0.iter().map(|(_, collector)| collector.rights()).collect()
+    }
+
     /// Starts the threads of those that may block.
     ///
     /// # Errors

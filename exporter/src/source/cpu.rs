@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::text;
 
-/// The kernel is never built for more.
-const MOST: u64 = 8192;
+/// The kernel is never built for more CPUs than this.
+pub const MOST: u64 = 8192;
 
 /// Where the CPUs are.
 pub fn folder(sysfs: &Path) -> PathBuf {
