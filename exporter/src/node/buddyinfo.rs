@@ -50,7 +50,7 @@ impl Buddyinfo {
         reason = "the table's signature; other collectors have flags to refuse"
     )]
     fn build(context: &Context<'_>) -> Result<Box<dyn Collector>, ConfigError> {
-        let file = KeptFile::new(context.paths.procfs.join("buddyinfo"), Serves::Records);
+        let file = KeptFile::new(context.paths.procfs.join("buddyinfo"), Serves::Rows);
         Ok(Box::new(Self { file, zones: Kept::default() }))
     }
 }

@@ -46,7 +46,7 @@ impl Cgroups {
     )]
     fn build(context: &Context<'_>) -> Result<Box<dyn Collector>, ConfigError> {
         Ok(Box::new(Self {
-            file: KeptFile::new(context.paths.procfs.join("cgroups"), Serves::Records),
+            file: KeptFile::new(context.paths.procfs.join("cgroups"), Serves::Whole),
             controllers: Kept::default(),
         }))
     }

@@ -94,7 +94,7 @@ impl Conntrack {
         let number = |name| KeptFile::new(procfs.join("sys/net/netfilter").join(name), Serves::Whole);
         Ok(Box::new(Self {
             numbers: [(number("nf_conntrack_count"), &ENTRIES), (number("nf_conntrack_max"), &LIMIT)],
-            statistics: KeptFile::new(procfs.join("net/stat/nf_conntrack"), Serves::Records),
+            statistics: KeptFile::new(procfs.join("net/stat/nf_conntrack"), Serves::Rows),
         }))
     }
 }

@@ -87,7 +87,7 @@ impl Lnstat {
 impl Statistics {
     fn new(path: PathBuf, subsystem: String) -> Self {
         Self {
-            file: KeptFile::new(path, Serves::Records),
+            file: KeptFile::new(path, Serves::Rows),
             subsystem,
             head: Vec::new(),
             names: Vec::new(),

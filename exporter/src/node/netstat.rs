@@ -57,7 +57,7 @@ struct Netstat {
 
 impl Netstat {
     fn build(context: &Context<'_>) -> Result<Box<dyn Collector>, ConfigError> {
-        let file = |name| KeptFile::new(context.paths.procfs.join("net").join(name), Serves::Records);
+        let file = |name| KeptFile::new(context.paths.procfs.join("net").join(name), Serves::Whole);
         Ok(Box::new(Self {
             tables: [file("netstat"), file("snmp")],
             snmp6: file("snmp6"),

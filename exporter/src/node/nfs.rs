@@ -144,7 +144,7 @@ impl Nfs {
             methods.iter().map(move |method| Labels::new([("method", *method), ("proto", proto)]))
         };
         Ok(Box::new(Self {
-            file: KeptFile::new(context.paths.procfs.join("net/rpc/nfs"), Serves::Records),
+            file: KeptFile::new(context.paths.procfs.join("net/rpc/nfs"), Serves::Whole),
             numbers: Vec::new(),
             figures: Figures::NONE,
             tcp: Labels::new([("protocol", "tcp")]),

@@ -190,7 +190,7 @@ impl Nfsd {
             })
         };
         Ok(Box::new(Self {
-            file: KeptFile::new(context.paths.procfs.join("net/rpc/nfsd"), Serves::Records),
+            file: KeptFile::new(context.paths.procfs.join("net/rpc/nfsd"), Serves::Whole),
             numbers: Vec::new(),
             figures: Figures::NONE,
             packets: ["udp", "tcp"].map(|proto| Labels::new([("proto", proto)])),

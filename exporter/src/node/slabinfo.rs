@@ -84,7 +84,7 @@ impl Slabinfo {
     fn build(context: &Context<'_>) -> Result<Box<dyn Collector>, ConfigError> {
         let pattern = |flag| pattern(flag, context.flags.text(flag));
         Ok(Box::new(Self {
-            file: KeptFile::new(context.paths.procfs.join("slabinfo"), Serves::Records),
+            file: KeptFile::new(context.paths.procfs.join("slabinfo"), Serves::Rows),
             filter: Filter { include: pattern(INCLUDE)?, exclude: pattern(EXCLUDE)? },
             caches: Kept::default(),
         }))

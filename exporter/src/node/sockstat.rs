@@ -47,7 +47,7 @@ impl Sockstat {
         reason = "the table's signature; other collectors have flags to refuse"
     )]
     fn build(context: &Context<'_>) -> Result<Box<dyn Collector>, ConfigError> {
-        let file = |name| KeptFile::new(context.paths.procfs.join("net").join(name), Serves::Records);
+        let file = |name| KeptFile::new(context.paths.procfs.join("net").join(name), Serves::Whole);
         Ok(Box::new(Self {
             ipv4: file("sockstat"),
             ipv6: file("sockstat6"),

@@ -43,7 +43,7 @@ impl Softirqs {
         reason = "the table's signature; other collectors have flags to refuse"
     )]
     fn build(context: &Context<'_>) -> Result<Box<dyn Collector>, ConfigError> {
-        let file = KeptFile::new(context.paths.procfs.join("softirqs"), Serves::Records);
+        let file = KeptFile::new(context.paths.procfs.join("softirqs"), Serves::Whole);
         Ok(Box::new(Self { file, labels: Default::default() }))
     }
 }

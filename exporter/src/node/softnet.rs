@@ -77,7 +77,7 @@ impl Softnet {
         reason = "the table's signature; other collectors have flags to refuse"
     )]
     fn build(context: &Context<'_>) -> Result<Box<dyn Collector>, ConfigError> {
-        let file = KeptFile::new(context.paths.procfs.join("net/softnet_stat"), Serves::Records);
+        let file = KeptFile::new(context.paths.procfs.join("net/softnet_stat"), Serves::Rows);
         Ok(Box::new(Self { file, rows: Vec::new(), cpus: Vec::new() }))
     }
 }

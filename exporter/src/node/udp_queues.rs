@@ -46,7 +46,7 @@ impl UdpQueues {
     )]
     fn build(context: &Context<'_>) -> Result<Box<dyn Collector>, ConfigError> {
         let version = |name, ip| Version {
-            file: KeptFile::new(context.paths.procfs.join("net").join(name), Serves::Records),
+            file: KeptFile::new(context.paths.procfs.join("net").join(name), Serves::Rows),
             sending: Labels::new([("ip", ip), ("queue", "tx")]),
             receiving: Labels::new([("ip", ip), ("queue", "rx")]),
         };

@@ -46,7 +46,7 @@ struct Vmstat {
 impl Vmstat {
     fn build(context: &Context<'_>) -> Result<Box<dyn Collector>, ConfigError> {
         Ok(Box::new(Self {
-            file: KeptFile::new(context.paths.procfs.join("vmstat"), Serves::Records),
+            file: KeptFile::new(context.paths.procfs.join("vmstat"), Serves::Rows),
             fields: pattern(FIELDS, context.flags.text(FIELDS))?,
             names: Names::default(),
         }))

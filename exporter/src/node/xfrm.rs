@@ -160,7 +160,7 @@ impl Xfrm {
         reason = "the table's signature; other collectors have flags to refuse"
     )]
     fn build(context: &Context<'_>) -> Result<Box<dyn Collector>, ConfigError> {
-        let file = KeptFile::new(context.paths.procfs.join("net/xfrm_stat"), Serves::Records);
+        let file = KeptFile::new(context.paths.procfs.join("net/xfrm_stat"), Serves::Whole);
         Ok(Box::new(Self { file }))
     }
 }

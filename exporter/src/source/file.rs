@@ -10,13 +10,19 @@ use std::{
 /// More than any file of /proc or /sys that is read whole.
 const LARGEST: usize = 64 << 20;
 const FIRST: usize = 4096;
+/// The kernel fills a page of its own with rows, as many as fit. If this many bytes or fewer came, no row of 1 KiB was
+/// left over.
+const NOT_FULL: usize = 4096 - 1024;
 
 /// How the kernel serves the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Serves {
     /// As one piece: a read that does not fill the buffer has seen all (`/proc/stat`, a cgroup's files).
     Whole,
-    /// Record by record, a page or so at a time: only an empty read is the end (`/proc/diskstats`).
+    /// Row by row, none near a page long: a read that leaves room for another in the kernel's own page has seen all
+    /// (`/proc/diskstats`).
+    Rows,
+    /// Record by record of any length, a page or so at a time: only an empty read is the end (`/proc/self/mountinfo`).
     Records,
 }
 
@@ -114,7 +120,12 @@ impl KeptFile {
                 other => other?,
             };
             length += got;
-            if got == 0 || (got < wanted && self.serves == Serves::Whole) {
+            let is_end = match self.serves {
+                Serves::Whole => got < wanted,
+                Serves::Rows => got < wanted && got <= NOT_FULL,
+                Serves::Records => false,
+            };
+            if got == 0 || is_end {
                 return Ok(length);
             }
         }
@@ -132,7 +143,7 @@ mod tests {
     #[test]
     fn a_long_file_is_read_whole_and_anew_either_way() {
         let path = std::env::temp_dir().join(format!("nodetally-file-{}", std::process::id()));
-        for serves in [Serves::Whole, Serves::Records] {
+        for serves in [Serves::Whole, Serves::Rows, Serves::Records] {
             let mut file = KeptFile::new(&path, serves);
             for length in [10_000, FIRST, 0, 3] {
                 std::fs::write(&path, vec![b'x'; length]).expect("writes");
@@ -148,6 +159,19 @@ mod tests {
         let mut file = KeptFile::new("/proc/self/mountinfo", Serves::Records);
         assert_eq!(file.read().expect("reads"), whole);
         assert_eq!(file.read().expect("reads"), whole);
+    }
+
+    #[test]
+    fn rows_are_read_to_their_end_where_they_need_several_pages() {
+        const COMPARED: usize = 16 * FIRST;
+        let whole = std::fs::read("/proc/kallsyms").expect("reads");
+        let mut file = KeptFile::new("/proc/kallsyms", Serves::Rows);
+        // (The last rows come and go with programs that others load.)
+        assert_eq!(file.read().expect("reads").get(..COMPARED), whole.get(..COMPARED));
+        assert!(whole.len() > COMPARED);
+        let names = |text: &[u8]| crate::source::text::lines(text).count();
+        let whole = std::fs::read("/proc/vmstat").expect("reads");
+        assert_eq!(names(KeptFile::new("/proc/vmstat", Serves::Rows).read().expect("reads")), names(&whole));
     }
 
     #[test]

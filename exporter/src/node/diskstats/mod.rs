@@ -178,7 +178,7 @@ impl Diskstats {
             tracing::warn!("{path} is no folder: node_disk_info has no more than numbers");
         }
         Ok(Box::new(Self {
-            file: KeptFile::new(context.paths.procfs.join("diskstats"), Serves::Records),
+            file: KeptFile::new(context.paths.procfs.join("diskstats"), Serves::Rows),
             filter: Filter::from_flags(context.flags, &FILTER)?,
             sysfs: context.paths.sysfs.clone(),
             udev_data,

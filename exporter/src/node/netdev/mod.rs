@@ -130,7 +130,7 @@ impl Netdev {
     fn build(context: &Context<'_>) -> Result<Box<dyn Collector>, ConfigError> {
         let flags = context.flags;
         let by_netlink = flags.is_on(NETLINK);
-        let file = || KeptFile::new(context.paths.procfs.join("net/dev"), Serves::Records);
+        let file = || KeptFile::new(context.paths.procfs.join("net/dev"), Serves::Rows);
         Ok(Box::new(Self {
             source: if by_netlink { Source::Netlink(Links::new()) } else { Source::File(file()) },
             columns: match (flags.is_on(DETAIL), by_netlink) {
