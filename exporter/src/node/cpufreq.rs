@@ -1,5 +1,7 @@
 //! Frequencies of CPUs: what they run at, what they may, and by which governor.
 
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
 use rustix::io::Errno;
 
 use crate::{
@@ -8,8 +10,9 @@ use crate::{
     metric::{Family, Labels, Page},
     source::{
         cpu,
+        devices::{Device, Devices},
         file::ReadError,
-        folder::{Folder, unless},
+        folder::is_numbered,
     },
 };
 
@@ -71,16 +74,20 @@ static GOVERNOR: Family =
     Family::gauge("node_cpu_scaling_governor", "1 for the governor in use, 0 for each other that could be.");
 
 struct Cpufreq {
-    folder: Folder,
-    /// As of the scrape, by CPU; kept for its memory.
-    cpus: Vec<Cpu>,
+    cpus: Devices<Cpu>,
 }
 
+#[derive(Debug, Default)]
 struct Cpu {
     labels: Labels,
     kilohertz: [Option<u64>; FILES.len()],
+    /// What the governors' labels were made of: the one in use and the available ones, each ended by NUL.
+    governors_text: Vec<u8>,
     governors: Vec<(Labels, bool)>,
 }
+
+/// Some files are not there with every driver, and `cpuinfo_cur_freq` is root's.
+const LACKS: &[Errno] = &[Errno::NOENT, Errno::ACCESS, Errno::PERM];
 
 impl Cpufreq {
     #[expect(
@@ -88,54 +95,76 @@ impl Cpufreq {
         reason = "the table's signature; other collectors have flags to refuse"
     )]
     fn build(context: &Context<'_>) -> Result<Box<dyn Collector>, ConfigError> {
-        Ok(Box::new(Self { folder: Folder::new(cpu::folder(&context.paths.sysfs)), cpus: Vec::new() }))
+        let is_cpu = |name: &[u8]| is_numbered(OsStr::from_bytes(name), "cpu");
+        let cpus = Devices::new(cpu::folder(&context.paths.sysfs), "cpufreq", FILES.len() + 2, is_cpu);
+        Ok(Box::new(Self { cpus }))
     }
 }
 
-/// Some files are not there with every driver, and `cpuinfo_cur_freq` is root's.
-fn shown<T>(read: Result<T, ReadError>) -> Result<Option<T>, ReadError> {
-    unless(read, &[Errno::NOENT, Errno::ACCESS, Errno::PERM])
+/// Reads what there is of one CPU.
+fn read(name: &[u8], device: &mut Device<Cpu>) -> Result<(), ReadError> {
+    let mut buffer = [0; 4096];
+    for (place, file) in FILES.iter().enumerate() {
+        let kilohertz = device.whole(place, file, LACKS)?;
+        if let Some(kept) = device.kept.kilohertz.get_mut(place) {
+            *kept = kilohertz;
+        }
+    }
+    let mut text = std::mem::take(&mut device.kept.governors_text);
+    let before = text.len();
+    for (place, file) in ["scaling_governor", "scaling_available_governors"].iter().enumerate() {
+        match device.read(FILES.len() + place, file, &mut buffer) {
+            Err(errno) if !LACKS.contains(&errno) => return Err(device.error(file, errno)),
+            read => text.extend_from_slice(read.unwrap_or_default()),
+        }
+        text.push(0);
+    }
+    device.kept.learn(name, text, before);
+    Ok(())
 }
 
 impl Cpu {
-    fn read(folder: &Folder, number: &str) -> Result<Self, ReadError> {
-        let mut kilohertz = [None; FILES.len()];
-        for (place, file) in kilohertz.iter_mut().zip(FILES) {
-            *place = shown(folder.whole(file))?;
-        }
-        let governor = shown(folder.text("scaling_governor"))?.unwrap_or_default();
-        let available = shown(folder.text("scaling_available_governors"))?.unwrap_or_default();
-        let mut governors = Vec::new();
-        if !governor.is_empty() {
-            for name in available.split(|&byte| byte == b' ') {
-                let labels = Labels::new([("cpu", number.as_bytes()), ("governor", name)]);
-                governors.push((labels, name == governor));
+    /// Makes the labels anew where the text, `before` bytes of the old one ahead of it, is not that of before.
+    fn learn(&mut self, name: &[u8], mut text: Vec<u8>, before: usize) {
+        let is_same = before > 0 && text.get(..before) == text.get(before..);
+        text.drain(..before);
+        if !is_same {
+            let number = name.strip_prefix(b"cpu").unwrap_or(name);
+            self.labels = Labels::new([("cpu", number)]);
+            self.governors.clear();
+            let mut files = text.split(|&byte| byte == 0);
+            let in_use = files.next().unwrap_or_default();
+            let available = files.next().filter(|_| !in_use.is_empty());
+            for governor in available.into_iter().flat_map(|names| names.split(|&byte| byte == b' ')) {
+                let labels = Labels::new([("cpu", number), ("governor", governor)]);
+                self.governors.push((labels, governor == in_use));
             }
         }
-        Ok(Self { labels: Labels::new([("cpu", number)]), kilohertz, governors })
+        self.governors_text = text;
     }
 }
 
 impl Collector for Cpufreq {
     fn collect(&mut self, page: &mut Page) -> Result<(), Failure> {
-        self.cpus.clear();
-        for (name, number) in self.folder.numbered("cpu")? {
-            let folder = self.folder.folder(&name).folder("cpufreq");
-            // A CPU that is offline, or one of a virtual machine.
-            if folder.path().is_dir() {
-                self.cpus.push(Cpu::read(&folder, &number)?);
+        match self.cpus.list() {
+            Err(error) if error.is_gone() => return Ok(()),
+            // A CPU that is offline has no such folder, nor has one of a virtual machine.
+            cpus => {
+                for (name, device) in cpus? {
+                    read(name, device)?;
+                }
             }
         }
         for (index, family) in FAMILIES.iter().enumerate() {
             let mut samples = page.family(family);
-            for cpu in &self.cpus {
+            for cpu in self.cpus.kept() {
                 if let Some(Some(kilohertz)) = cpu.kilohertz.get(index) {
                     samples.sample(&cpu.labels, *kilohertz as f64 * 1000.0);
                 }
             }
         }
         let mut samples = page.family(&GOVERNOR);
-        for (labels, is_used) in self.cpus.iter().flat_map(|cpu| &cpu.governors) {
+        for (labels, is_used) in self.cpus.kept().flat_map(|cpu| &cpu.governors) {
             samples.sample(labels, *is_used);
         }
         Ok(())

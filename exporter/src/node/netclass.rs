@@ -1,14 +1,10 @@
 //! Network interfaces as sysfs tells of them: state, speed, addresses, numbers.
 
-use std::path::PathBuf;
-
-use regex::Regex;
-
 use crate::{
     collector::{Collector, Context, Descriptor, Failure, Flag, Pace, Takes},
     config::{ConfigError, pattern},
     metric::{Family, Labels, Page},
-    source::folder::{Folder, names},
+    source::devices::{Device, Devices},
 };
 
 /// What this collector is.
@@ -95,6 +91,8 @@ static ATTRIBUTES: [(&str, Family); NUMBERS] = [
     ),
     ("type", Family::gauge("node_network_protocol_type", "Kind of hardware, by number.")),
 ];
+/// The files of the info's labels.
+const TEXTS: [&str; 5] = ["address", "broadcast", "duplex", "ifalias", "operstate"];
 /// The place of `flags` in [`ATTRIBUTES`].
 const FLAGS: usize = 7;
 const IS_UP: i64 = 1;
@@ -112,67 +110,62 @@ static EVERY_FAMILY: [&Family; NUMBERS + 3] = {
 };
 
 /// What is read of one interface.
+#[derive(Debug, Default)]
 struct Interface {
     device: Labels,
     info: Labels,
+    /// What the info's labels were made of.
+    info_text: Vec<u8>,
     is_up: bool,
     speed: Option<i64>,
     numbers: [Option<i64>; NUMBERS],
 }
 
 struct Netclass {
-    class: PathBuf,
-    ignored: Option<Regex>,
+    interfaces: Devices<Interface>,
     with_invalid_speed: bool,
-    buffer: Vec<u8>,
 }
 
 impl Netclass {
     fn build(context: &Context<'_>) -> Result<Box<dyn Collector>, ConfigError> {
+        let ignored = pattern(IGNORED, context.flags.text(IGNORED))?;
+        let is_wanted = move |name: &[u8]| {
+            !ignored.as_ref().is_some_and(|ignored| ignored.is_match(&String::from_utf8_lossy(name)))
+        };
+        let class = context.paths.sysfs.join("class/net");
         Ok(Box::new(Self {
-            class: context.paths.sysfs.join("class/net"),
-            ignored: pattern(IGNORED, context.flags.text(IGNORED))?,
+            interfaces: Devices::new(class, "", NUMBERS + TEXTS.len() + 1, is_wanted),
             with_invalid_speed: !context.flags.is_on(INVALID_SPEED),
-            buffer: Vec::new(),
         }))
-    }
-
-    /// The interfaces, listed anew each time: they come and go, and only netlink would tell.
-    fn interfaces(&mut self) -> Result<Vec<Interface>, Failure> {
-        let mut interfaces = Vec::new();
-        for name in names(&self.class)? {
-            let is_ignored = |ignored: &Regex| ignored.is_match(&name.to_string_lossy());
-            if self.ignored.as_ref().is_some_and(is_ignored) {
-                continue;
-            }
-            // `bonding_masters` is a file, and an interface may have gone by now.
-            let Ok(folder) = Folder::open(self.class.join(&name)) else { continue };
-            interfaces.push(interface(name.as_encoded_bytes(), &folder, &mut self.buffer));
-        }
-        Ok(interfaces)
     }
 }
 
 impl Collector for Netclass {
     fn collect(&mut self, page: &mut Page) -> Result<(), Failure> {
-        let interfaces = self.interfaces()?;
+        match self.interfaces.list() {
+            Ok(interfaces) => interfaces.for_each(|(name, device)| read(name, device)),
+            // A machine without a network.
+            Err(error) if error.is_gone() => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        let interfaces = || self.interfaces.kept();
         let mut samples = page.family(&INFO);
-        for interface in &interfaces {
+        for interface in interfaces() {
             samples.sample(&interface.info, 1_u64);
         }
         let mut samples = page.family(&UP);
-        for interface in &interfaces {
+        for interface in interfaces() {
             samples.sample(&interface.device, interface.is_up);
         }
         let mut samples = page.family(&SPEED);
-        for interface in &interfaces {
+        for interface in interfaces() {
             if let Some(speed) = interface.speed.filter(|speed| *speed >= 0 || self.with_invalid_speed) {
                 samples.sample(&interface.device, float(speed.saturating_mul(1_000_000) / 8));
             }
         }
         for (index, (_, family)) in ATTRIBUTES.iter().enumerate() {
             let mut samples = page.family(family);
-            for interface in &interfaces {
+            for interface in interfaces() {
                 if let Some(number) = interface.numbers.get(index).copied().flatten() {
                     samples.sample(&interface.device, float(number));
                 }
@@ -183,27 +176,51 @@ impl Collector for Netclass {
 }
 
 /// A file that cannot be read gives no series: many refuse as long as the interface is down.
-fn interface(name: &[u8], folder: &Folder, buffer: &mut Vec<u8>) -> Interface {
-    let mut read =
-        |file: &str| folder.read(file, buffer).map(|text| text.trim_ascii().to_vec()).unwrap_or_default();
+fn read(name: &[u8], device: &mut Device<Interface>) {
+    let mut buffer = [0; 4096];
     let mut numbers = [None; NUMBERS];
-    for (number, (file, _)) in numbers.iter_mut().zip(&ATTRIBUTES) {
-        *number = integer(&read(file));
+    for (place, (number, (file, _))) in numbers.iter_mut().zip(&ATTRIBUTES).enumerate() {
+        *number = device.read(place, file, &mut buffer).ok().and_then(integer);
     }
-    let state = read("operstate");
+    device.kept.speed = device.read(NUMBERS + TEXTS.len(), "speed", &mut buffer).ok().and_then(integer);
     let flags = numbers.get(FLAGS).copied().flatten();
     let set = flags.map_or("unknown", |flags| if flags & IS_UP == 0 { "down" } else { "up" });
-    let info = Labels::new([
-        ("address", read("address").as_slice()),
-        ("adminstate", set.as_bytes()),
-        ("broadcast", &read("broadcast")),
-        ("device", name),
-        ("duplex", &read("duplex")),
-        ("ifalias", &read("ifalias")),
-        ("operstate", &state),
-    ]);
-    let speed = integer(&read("speed"));
-    Interface { device: Labels::new([("device", name)]), info, is_up: state == b"up", speed, numbers }
+    // The kernel ends a text with NUL, so none holds one.
+    let mut texts = std::mem::take(&mut device.kept.info_text);
+    let before = texts.len();
+    texts.extend_from_slice(set.as_bytes());
+    for (place, file) in TEXTS.iter().enumerate() {
+        texts.push(0);
+        texts.extend_from_slice(device.read(NUMBERS + place, file, &mut buffer).unwrap_or_default());
+    }
+    device.kept.numbers = numbers;
+    device.kept.learn(name, texts, before);
+}
+
+impl Interface {
+    /// Makes the labels anew where the texts, `before` bytes of old ones ahead of them, are not those of before.
+    fn learn(&mut self, name: &[u8], mut texts: Vec<u8>, before: usize) {
+        let is_same = texts.get(..before) == texts.get(before..) && before > 0;
+        texts.drain(..before);
+        if !is_same {
+            let mut parts = texts.split(|&byte| byte == 0);
+            let mut next = || parts.next().unwrap_or_default();
+            let (set, address, broadcast, duplex, alias, state) =
+                (next(), next(), next(), next(), next(), next());
+            self.is_up = state == b"up";
+            self.device = Labels::new([("device", name)]);
+            self.info = Labels::new([
+                ("address", address),
+                ("adminstate", set),
+                ("broadcast", broadcast),
+                ("device", name),
+                ("duplex", duplex),
+                ("ifalias", alias),
+                ("operstate", state),
+            ]);
+        }
+        self.info_text = texts;
+    }
 }
 
 /// A decimal number or, after `0x`, one of base 16.
@@ -223,6 +240,7 @@ fn float(number: i64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::sysfs_test::Root;
 
     #[test]
     fn numbers_are_of_either_base() {
@@ -235,21 +253,39 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_left_out() {
-        let path = std::env::temp_dir().join(format!("nodetally-netclass-{}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("makes");
-        for (file, text) in
-            [("operstate", "down\n"), ("mtu", "garbage\n"), ("type", "1\n"), ("ifalias", "a \"b\"\n")]
-        {
-            std::fs::write(path.join(file), text).expect("writes");
-        }
-        let read = interface(b"eth0", &Folder::open(&path).expect("opens"), &mut Vec::new());
-        assert!(!read.is_up && read.speed.is_none());
-        assert_eq!(read.numbers.iter().flatten().collect::<Vec<_>>(), [&1]);
-        assert_eq!(
-            read.info.text(),
-            br#"address="",adminstate="unknown",broadcast="",device="eth0",duplex="",ifalias="a \"b\"",operstate="down""#
+        let root = Root::new("netclass");
+        root.fill(
+            "class/net/eth0",
+            &[("operstate", "down\n"), ("mtu", "garbage\n"), ("type", "1\n"), ("ifalias", "a \"b\"\n")],
         );
-        std::fs::remove_dir_all(path).expect("removes");
+        root.write("class/net/bonding_masters", "");
+        assert_eq!(
+            root.samples(&DESCRIPTOR, &[]).expect("collects"),
+            [
+                r#"node_network_info{address="",adminstate="unknown",broadcast="",device="eth0",duplex="",ifalias="a \"b\"",operstate="down"} 1"#,
+                r#"node_network_up{device="eth0"} 0"#,
+                r#"node_network_protocol_type{device="eth0"} 1"#,
+            ]
+        );
+        assert!(Root::new("netless").samples(&DESCRIPTOR, &[]).expect("collects").is_empty());
+    }
+
+    #[test]
+    fn labels_follow_the_files() {
+        let mut interface = Interface::default();
+        let texts = |state: &str| format!("up\0\0\0full\0an alias\0{state}");
+        let info = |interface: &Interface| String::from_utf8_lossy(interface.info.text()).into_owned();
+        interface.learn(b"eth0", texts("up").into(), 0);
+        assert!(interface.is_up && info(&interface).contains("duplex=\"full\""), "{interface:?}");
+        for (state, is_up) in [("down", false), ("down", false), ("up", true)] {
+            let mut both = std::mem::take(&mut interface.info_text);
+            let before = both.len();
+            both.extend_from_slice(texts(state).as_bytes());
+            interface.learn(b"eth0", both, before);
+            assert_eq!(interface.is_up, is_up);
+            assert!(info(&interface).ends_with(&format!("ifalias=\"an alias\",operstate=\"{state}\"")));
+            assert_eq!(interface.info_text, texts(state).as_bytes());
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod cgroup;
 pub mod clock;
 pub mod cpu;
 pub mod dbus;
+pub mod devices;
 pub mod disk;
 pub mod ethtool;
 pub mod file;
