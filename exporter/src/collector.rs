@@ -1,6 +1,6 @@
 //! What every collector is: one constant that describes it, one struct that collects.
 
-use std::path::Path;
+use std::{path::Path, time::Instant};
 
 use rustix::thread::CapabilitySet;
 
@@ -23,7 +23,7 @@ pub struct Descriptor {
     pub reads: &'static str,
     /// The oldest kernel that offers it.
     pub since: &'static str,
-    /// Whether it runs on the scrape thread or on its own.
+    /// Whether it runs on the scrape thread or beside it.
     pub pace: Pace,
     /// Its own flags.
     pub flags: &'static [Flag],
@@ -38,7 +38,7 @@ pub struct Descriptor {
 pub enum Pace {
     /// Its reads never wait: it runs on the scrape thread.
     Quick,
-    /// It may wait for a disk, a mount or a peer: it runs on a thread of its own, under the deadline.
+    /// It may wait for a disk, a mount or a peer: it runs on a thread that it may hold, under the deadline.
     MayBlock,
 }
 
@@ -100,6 +100,16 @@ pub trait Collector: Send {
     /// # Errors
     /// [`Failure`]; it never fails the scrape.
     fn collect(&mut self, page: &mut Page) -> Result<(), Failure>;
+
+    /// The same for one that waits for several things, of which those that answer are to be served when the rest is
+    /// late: it ends shortly before `deadline`. Called instead of `collect` where the pace is [`Pace::MayBlock`].
+    ///
+    /// # Errors
+    /// As [`Collector::collect`].
+    fn collect_until(&mut self, deadline: Instant, page: &mut Page) -> Result<(), Failure> {
+        let _ = deadline;
+        self.collect(page)
+    }
 
     /// What it must be allowed beyond reading files once it runs; the process gives up the rest.
     fn rights(&self) -> CapabilitySet {

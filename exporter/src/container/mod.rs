@@ -37,7 +37,7 @@ use crate::{
     config::{ContainerSettings, Paths},
     metric::{Family, Page},
     source::{
-        cgroup::{Layout, layout::LayoutError},
+        cgroup::{Layout, layout::LayoutError, spec::MachineMemory},
         host,
         limit::raise_descriptor_limit,
         worker::Worker,
@@ -77,6 +77,14 @@ impl ContainerError {
     pub fn write(&self, page: &mut Page) {
         page.family(&SCRAPE_ERROR).plain(1_u64);
     }
+}
+
+/// What the first part of a scrape leaves to the second.
+#[derive(Debug)]
+pub struct Read {
+    groups: Groups,
+    now: Instant,
+    memory: Option<(MachineMemory, u64)>,
 }
 
 /// The container half of a scrape.
@@ -150,6 +158,12 @@ impl ContainerHalf {
 
     /// Reads the figures of every cgroup and writes these groups. Interfaces are waited for until `deadline`.
     pub fn collect(&mut self, groups: Groups, deadline: Instant, page: &mut Page) {
+        let read = self.read(groups);
+        self.finish(&read, deadline, page);
+    }
+
+    /// The first part of [`ContainerHalf::collect`], which waits for nothing.
+    pub fn read(&mut self, groups: Groups) -> Read {
         let now = Instant::now();
         if let Some(links) = self.links.as_mut().filter(|_| groups.has(Group::Network)) {
             links.ask();
@@ -162,6 +176,12 @@ impl ContainerHalf {
         if is_overdue {
             self.discovery.missed();
         }
+        Read { groups, now, memory }
+    }
+
+    /// The second part: waits for the interfaces until `deadline` and writes.
+    pub fn finish(&mut self, read: &Read, deadline: Instant, page: &mut Page) {
+        let &Read { groups, now, memory } = read;
         let interfaces = groups.has(Group::Network).then(|| self.take_links(deadline));
         self.write(groups, now, page);
         if groups.has(Group::Machine) {

@@ -1,7 +1,7 @@
 //! One scrape from start to end, on a thread of its own.
 //!
-//! Quick collectors run one after the other into the page; those that may block run on their own threads meanwhile,
-//! and what they wrote is taken over if it is there in time.
+//! Quick collectors run one after the other into the page; those that may block run on a pool's threads meanwhile, and
+//! what they wrote is taken over if it is there in time.
 
 mod buffers;
 mod node_half;
@@ -147,15 +147,22 @@ impl ScrapeThread {
         // Before our own threads wake: they would show in `node_procs_running`.
         node.run_quick(selection.node, page);
         let quick = watch.lap();
-        node.ask(selection.node);
-        match container.as_mut().filter(|_| !selection.container.is_empty()) {
-            Some(Ok(container)) => container.collect(selection.container, deadline, page),
+        node.ask(selection.node, deadline);
+        let container = container.as_mut().filter(|_| !selection.container.is_empty());
+        let container =
+            container.map(|half| half.as_mut().map(|half| (half.read(selection.container), half)));
+        let mut in_containers = watch.lap();
+        // While it waits it sees to it that what hangs does not delay the others, so nothing else is waited for before.
+        node.wait();
+        let wait = watch.lap();
+        match container {
+            Some(Ok((read, half))) => half.finish(&read, deadline, page),
             Some(Err(error)) => error.write(page),
             None => {}
         }
-        let in_containers = watch.lap();
-        node.take_slow(selection.node, deadline, page);
-        let stages = Stages { node: quick, container: in_containers, wait: watch.lap() };
+        in_containers += watch.lap();
+        node.take_slow(selection.node, in_containers + wait, page);
+        let stages = Stages { node: quick, container: in_containers, wait: wait + watch.lap() };
         node.write_outcomes(selection.node, page);
         own.write(&stages, page);
 

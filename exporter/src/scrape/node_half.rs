@@ -9,7 +9,7 @@ use crate::{
     config::{ConfigError, Settings},
     metric::{Family, Labels, Page},
     node,
-    source::worker::Worker,
+    source::pool::{JobId, Pool},
 };
 
 static DURATION: Family = Family::gauge(
@@ -33,6 +33,7 @@ static LATE: Family = Family::counter(
 #[derive(Debug)]
 pub struct NodeHalf {
     collectors: Vec<Entry>,
+    slow: Pool<Product>,
 }
 
 struct Entry {
@@ -50,24 +51,25 @@ struct Entry {
 
 enum Runs {
     Here(Box<dyn Collector>),
-    OnItsThread(Worker<Product>),
+    InPool(JobId),
 }
 
-/// What a collector on its own thread leaves.
-#[derive(Default)]
+/// What a collector of the pool leaves.
+#[derive(Debug, Default)]
 struct Product {
     page: Page,
     ran: Option<Ran>,
 }
 
+#[derive(Debug)]
 struct Ran {
     took: Duration,
     result: Result<(), Failure>,
 }
 
-fn run(collector: &mut dyn Collector, page: &mut Page) -> Ran {
+fn timed(collect: impl FnOnce() -> Result<(), Failure>) -> Ran {
     let start = Instant::now();
-    let result = collector.collect(page);
+    let result = collect();
     Ran { took: start.elapsed(), result }
 }
 
@@ -114,39 +116,43 @@ impl NodeHalf {
     }
 
     /// Asks those that may block to begin.
-    pub fn ask(&mut self, selected: u128) {
-        for entry in self.selected(selected) {
-            if let Runs::OnItsThread(worker) = &mut entry.runs {
-                worker.ask();
-            }
-        }
+    pub fn ask(&mut self, selected: u128, deadline: Instant) {
+        let chosen = self.collectors.iter().filter(|entry| entry.is_in(selected));
+        let jobs = chosen.filter_map(|entry| match entry.runs {
+            Runs::InPool(job) => Some(job),
+            Runs::Here(_) => None,
+        });
+        self.slow.ask(jobs, deadline);
+    }
+
+    /// Waits for those that may block, until the deadline at most.
+    pub fn wait(&mut self) {
+        self.slow.wait();
     }
 
     /// Runs the quick ones.
     pub fn run_quick(&mut self, selected: u128, page: &mut Page) {
         for entry in self.selected(selected) {
             if let Runs::Here(collector) = &mut entry.runs {
-                let ran = run(collector.as_mut(), page);
+                let ran = timed(|| collector.collect(page));
                 entry.judge(Some(ran));
             }
         }
     }
 
-    /// Takes over what those that may block have written, waiting for them until the deadline.
-    pub fn take_slow(&mut self, selected: u128, deadline: Instant, page: &mut Page) {
-        for entry in self.selected(selected) {
-            if let Runs::OnItsThread(worker) = &mut entry.runs {
-                let asked = Instant::now();
-                let ran = worker.take(deadline, |product| {
-                    page.append(&product.page);
-                    product.ran.take()
-                });
-                let ran = ran.flatten();
-                if ran.is_none() {
-                    entry.took = asked.elapsed();
-                }
-                entry.judge(ran);
+    /// Takes over what those that may block have written; `waited` is the time since they were asked.
+    pub fn take_slow(&mut self, selected: u128, waited: Duration, page: &mut Page) {
+        for entry in self.collectors.iter_mut().filter(|entry| entry.is_in(selected)) {
+            let Runs::InPool(job) = entry.runs else { continue };
+            let ran = self.slow.take(job, |product| {
+                page.append(&product.page);
+                product.ran.take()
+            });
+            let ran = ran.flatten();
+            if ran.is_none() {
+                entry.took = waited;
             }
+            entry.judge(ran);
         }
     }
 
@@ -171,7 +177,7 @@ impl NodeHalf {
         }
         let mut samples = page.family(&LATE);
         for entry in
-            self.collectors.iter().filter(chosen).filter(|entry| matches!(entry.runs, Runs::OnItsThread(_)))
+            self.collectors.iter().filter(chosen).filter(|entry| matches!(entry.runs, Runs::InPool(_)))
         {
             samples.sample(&entry.labels, entry.late);
         }
@@ -193,24 +199,25 @@ impl NodeHalfPlan {
     /// # Errors
     /// What the kernel says to a new thread.
     pub fn start(self) -> std::io::Result<NodeHalf> {
-        let collectors = self.0.into_iter().map(|(index, collector)| Entry::new(index, collector));
-        Ok(NodeHalf { collectors: collectors.collect::<Result<_, _>>()? })
+        // Each of them holds one thread at most, and one more has to be there for the others.
+        let mut slow = Pool::start("slow", node::COLLECTORS.len() + 1)?;
+        let collectors =
+            self.0.into_iter().map(|(index, collector)| Entry::new(index, collector, &mut slow)).collect();
+        Ok(NodeHalf { collectors, slow })
     }
 }
 
 impl Entry {
-    fn new(index: usize, mut collector: Box<dyn Collector>) -> std::io::Result<Self> {
+    fn new(index: usize, mut collector: Box<dyn Collector>, slow: &mut Pool<Product>) -> Self {
         let descriptor = node::COLLECTORS[index];
         let runs = match descriptor.pace {
             Pace::Quick => Runs::Here(collector),
-            Pace::MayBlock => {
-                Runs::OnItsThread(Worker::start(descriptor.name, move |product: &mut Product| {
-                    product.page.clear();
-                    product.ran = Some(run(collector.as_mut(), &mut product.page));
-                })?)
-            }
+            Pace::MayBlock => Runs::InPool(slow.add(move |product, deadline| {
+                product.page.clear();
+                product.ran = Some(timed(|| collector.collect_until(deadline, &mut product.page)));
+            })),
         };
-        Ok(Self {
+        Self {
             index,
             labels: Labels::new([("collector", descriptor.name)]),
             outcome_labels: OUTCOMES
@@ -220,7 +227,7 @@ impl Entry {
             outcome: Outcome::Ok,
             late: 0,
             logged: None,
-        })
+        }
     }
 
     fn name(&self) -> &'static str {

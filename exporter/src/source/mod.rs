@@ -26,6 +26,7 @@ pub mod netdev;
 pub mod netlink;
 pub mod nfs;
 pub mod perf;
+pub mod pool;
 pub mod privilege;
 pub mod runtime;
 pub mod stat;

@@ -8,7 +8,7 @@ const FIRST_OWN: u32 = 3;
 /// Leaves the table of open files that all threads share, keeping the standard ones. A thread that then hangs in the
 /// kernel holds neither the port nor the eBPF links open after the process' end.
 ///
-/// To be called first in a thread; it opens what it needs afterwards.
+/// To be called first in a thread; it opens what it needs afterwards. Threads that it makes share its table.
 pub fn leave_descriptor_table() {
     // SAFETY: plain numbers; the call changes this thread's own table alone.
     let left = unsafe { libc::close_range(FIRST_OWN, u32::MAX, libc::CLOSE_RANGE_UNSHARE.cast_signed()) };
