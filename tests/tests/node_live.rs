@@ -86,6 +86,7 @@ const COLLECTORS: &[&str] = &[
     "uname",
     "vmstat",
     "watchdog",
+    "wifi",
     "xfrm",
     "xfs",
     "zfs",

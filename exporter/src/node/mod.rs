@@ -75,6 +75,7 @@ mod udp_queues;
 mod uname;
 mod vmstat;
 mod watchdog;
+mod wifi;
 mod xfrm;
 mod xfs;
 mod zfs;
@@ -155,6 +156,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &uname::DESCRIPTOR,
     &vmstat::DESCRIPTOR,
     &watchdog::DESCRIPTOR,
+    &wifi::DESCRIPTOR,
     &xfrm::DESCRIPTOR,
     &xfs::DESCRIPTOR,
     &zfs::DESCRIPTOR,

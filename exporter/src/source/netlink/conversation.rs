@@ -278,6 +278,13 @@ mod tests {
         assert_eq!(sort(b"garbage", 5, 16), Err(Malformed));
     }
 
+    impl Conversation {
+        /// Over a socket on which a test plays the kernel.
+        pub fn over(socket: OwnedFd) -> Self {
+            Self { socket: Some(socket), ..Self::default() }
+        }
+    }
+
     /// A pair of sockets: ours, and the one on which the test plays the kernel.
     fn pair() -> (OwnedFd, OwnedFd) {
         let (ours, kernel) =

@@ -8,11 +8,13 @@
 
 mod conversation;
 mod ethtool;
+pub(crate) mod generic;
 mod link;
 mod links;
 mod message;
 mod names;
 mod neighbours;
+pub(crate) mod nl80211;
 mod qdiscs;
 #[cfg(test)]
 mod recorded;
@@ -27,6 +29,7 @@ pub use links::{Dump, Links};
 pub use message::Malformed;
 pub use names::{LinkBell, LinkNames};
 pub use neighbours::Neighbours;
+pub use nl80211::{Network, Station, Wireless, WirelessInterface};
 pub use qdiscs::{QdiscCounts, Qdiscs, RootQdisc};
 pub use routes::{Route, Routes};
 pub use tcp::{TCP_STATES, TcpReader, TcpSockets};
