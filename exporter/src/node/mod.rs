@@ -53,6 +53,7 @@ mod pressure;
 mod processes;
 mod qdisc;
 mod rapl;
+mod runit;
 mod schedstat;
 mod selinux;
 mod slabinfo;
@@ -60,6 +61,7 @@ mod sockstat;
 mod softirqs;
 mod softnet;
 mod stat;
+mod supervisord;
 mod swap;
 mod sysctl;
 #[cfg(test)]
@@ -136,6 +138,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &processes::DESCRIPTOR,
     &qdisc::DESCRIPTOR,
     &rapl::DESCRIPTOR,
+    &runit::DESCRIPTOR,
     &schedstat::DESCRIPTOR,
     &selinux::DESCRIPTOR,
     &slabinfo::DESCRIPTOR,
@@ -143,6 +146,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &softirqs::DESCRIPTOR,
     &softnet::DESCRIPTOR,
     &stat::DESCRIPTOR,
+    &supervisord::DESCRIPTOR,
     &swap::DESCRIPTOR,
     &sysctl::DESCRIPTOR,
     &systemd::DESCRIPTOR,

@@ -65,6 +65,21 @@ pub fn only(text: &[u8]) -> Option<u64> {
     whole(text.trim_ascii())
 }
 
+/// An address' text with `%2f` and its like undone; what is no such escape stays.
+pub fn unescaped(text: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let escaped = after.get(..2).filter(|_| first == b'%').and_then(|digits| {
+            let digit = |at: usize| char::from(*digits.get(at)?).to_digit(16);
+            u8::try_from(digit(0)? * 16 + digit(1)?).ok()
+        });
+        out.push(escaped.unwrap_or(first));
+        rest = if escaped.is_some() { after.get(2..).unwrap_or_default() } else { after };
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +117,12 @@ mod tests {
         for bad in [&b""[..], b"0x", b"0xg", b"0x+1", b"-1", b"0x10000000000000000", b"\xff"] {
             assert_eq!(prefixed(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn escapes_are_undone() {
+        assert_eq!(unescaped("a%20b%2F%zz%+f%4"), b"a b/%zz%+f%4");
+        assert_eq!(unescaped(""), b"");
     }
 
     #[test]

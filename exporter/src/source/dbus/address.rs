@@ -4,6 +4,8 @@ use std::{fmt, io};
 
 use rustix::net::SocketAddrUnix;
 
+use crate::source::text;
+
 /// Where the system's bus is unless the environment names another place.
 const SYSTEM_BUS: &str = "unix:path=/var/run/dbus/system_bus_socket";
 /// Names the system's bus, as for every D-Bus program.
@@ -46,27 +48,12 @@ fn parse(list: &str) -> Vec<Address> {
     sockets
         .filter_map(|pairs| {
             pairs.split(',').find_map(|pair| match pair.split_once('=')? {
-                ("path", path) => Some(Address::Path(unescape(path))),
-                ("abstract", name) => Some(Address::Abstract(unescape(name))),
+                ("path", path) => Some(Address::Path(text::unescaped(path))),
+                ("abstract", name) => Some(Address::Abstract(text::unescaped(name))),
                 _ => None,
             })
         })
         .collect()
-}
-
-/// Undoes `%2f`; what is no such escape stays.
-fn unescape(text: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let escaped = after.get(..2).filter(|_| first == b'%').and_then(|digits| {
-            let digit = |at: usize| char::from(*digits.get(at)?).to_digit(16);
-            u8::try_from(digit(0)? * 16 + digit(1)?).ok()
-        });
-        out.push(escaped.unwrap_or(first));
-        rest = if escaped.is_some() { after.get(2..).unwrap_or_default() } else { after };
-    }
-    out
 }
 
 #[cfg(test)]

@@ -12,11 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::net::{
-    AddressFamily, RecvFlags, SocketFlags, SocketType, connect, recv, socket_with,
-    sockopt::{Timeout, set_socket_timeout},
-};
+use rustix::net::{RecvFlags, recv};
 
+use super::socket;
 use address::Address;
 pub use message::{Calls, Reply};
 use message::{LARGEST, PREFIX};
@@ -177,12 +175,12 @@ struct Connection {
 impl Connection {
     fn open(peer: &Peer, deadline: Instant) -> Result<Self, Error> {
         let bus = peer.address.to_string();
-        let failed = |call, error: io::Error| Error::Call { call, bus: bus.clone(), source: error };
-        let stream = open(&peer.address, deadline).map_err(|(call, error)| {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let stream = peer.address.socket().and_then(|to| socket::connect(&to, left)).map_err(|error| {
             if error.kind() == ErrorKind::WouldBlock {
                 Error::Late { bus: bus.clone() }
             } else {
-                failed(call, error)
+                Error::Call { call: "connect", bus: bus.clone(), source: error }
             }
         })?;
         let mut connection =
@@ -361,18 +359,6 @@ impl Connection {
     fn senseless(&self, why: &'static str) -> Error {
         Error::Senseless { bus: self.bus.clone(), why }
     }
-}
-
-/// Connects; a listener whose queue is full is waited for as long as for an answer.
-fn open(address: &Address, deadline: Instant) -> Result<UnixStream, (&'static str, io::Error)> {
-    let at = |call| move |error: rustix::io::Errno| (call, io::Error::from(error));
-    let to = address.socket().map_err(|error| ("connect", error))?;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-        .map_err(at("socket"))?;
-    let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-    set_socket_timeout(&socket, Timeout::Send, Some(left)).map_err(at("setsockopt"))?;
-    connect(&socket, &to).map_err(at("connect"))?;
-    Ok(UnixStream::from(socket))
 }
 
 /// A body as a test wrote it.

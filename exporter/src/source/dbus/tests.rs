@@ -224,24 +224,6 @@ fn a_peer_that_ends_early_or_is_silent_is_an_error() {
 }
 
 #[test]
-fn a_full_queue_is_waited_for_only_so_long() {
-    let path = std::env::temp_dir().join(format!("nodetally-full-bus-{}", std::process::id()));
-    let listener = UnixListener::bind(&path).expect("binds");
-    // The shortest queue: connections that nobody accepts fill it.
-    rustix::net::listen(&listener, 0).expect("listens");
-    let address = Address::Path(path.as_os_str().as_encoded_bytes().to_vec());
-    let mut held = Vec::new();
-    let error = loop {
-        match open(&address, Instant::now() + Duration::from_millis(20)) {
-            Ok(stream) => held.push(stream),
-            Err((call, error)) => break (call, error.kind()),
-        }
-    };
-    std::fs::remove_file(&path).expect("removes");
-    assert_eq!(error, ("connect", ErrorKind::WouldBlock));
-}
-
-#[test]
 fn no_bus_is_told_from_a_broken_one() {
     let missing = || Peer { address: Address::Path(b"/nonexistent/bus".to_vec()), is_bus: true };
     let client = |peers| Client { peers, longest: LONGEST, connection: None };
