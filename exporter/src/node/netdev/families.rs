@@ -3,7 +3,7 @@
 use crate::{metric::Family, source::netlink::Stats};
 
 /// A family and where its number comes from; `None` where the kernel does not count it.
-pub(super) type Column = (&'static Family, fn(&Stats) -> Option<u64>);
+pub(in crate::node) type Column = (&'static Family, fn(&Stats) -> Option<u64>);
 
 macro_rules! counters {
     ($($id:ident $name:literal $help:literal)*) => {
@@ -78,7 +78,7 @@ pub(super) static FOLDED: &[Column] = &[
 ];
 
 /// The kernel's names, nothing added up.
-pub(super) static DETAILED: &[Column] = &[
+pub(in crate::node) static DETAILED: &[Column] = &[
     (&RX_BYTES, |stats| Some(stats.rx_bytes)),
     (&RX_PACKETS, |stats| Some(stats.rx_packets)),
     (&RX_ERRORS, |stats| Some(stats.rx_errors)),

@@ -1,6 +1,6 @@
 //! Bytes, packets, drops and errors of network interfaces.
 
-mod families;
+pub(super) mod families;
 
 use std::{net::IpAddr, path::PathBuf};
 

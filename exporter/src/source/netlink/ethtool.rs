@@ -16,7 +16,7 @@ const HEADER_FLAGS: u16 = 3;
 const COMPACT_BITSETS: u32 = 1;
 
 /// How fast an interface's link is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LinkMode {
     /// Index of the interface.
     pub index: u32,

@@ -18,6 +18,7 @@ const IFLA_IFALIAS: u16 = 20;
 pub(super) const IFLA_STATS64: u16 = 23;
 const IFLA_GROUP: u16 = 27;
 pub(super) const IFLA_EXT_MASK: u16 = 29;
+const IFLA_PROMISCUITY: u16 = 30;
 const IFLA_CARRIER: u16 = 33;
 const IFLA_CARRIER_CHANGES: u16 = 35;
 const IFLA_LINK_NETNSID: u16 = 37;
@@ -26,12 +27,13 @@ const IFLA_CARRIER_UP_COUNT: u16 = 47;
 const IFLA_CARRIER_DOWN_COUNT: u16 = 48;
 const IFLA_PROP_LIST: u16 = 52;
 const IFLA_ALT_IFNAME: u16 = 53;
+const IFLA_ALLMULTI: u16 = 61;
 const IFLA_INFO_KIND: u16 = 1;
 const NETNSA_NSID: u16 = 1;
 pub(super) const NETNSA_PID: u16 = 2;
 
 /// One network interface as the kernel tells it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Link<'a> {
     /// Interface index, unique within its network namespace.
     pub index: u32,
@@ -63,6 +65,10 @@ pub struct Link<'a> {
     pub queue_length: u32,
     /// Group that the interface was put in.
     pub group: u32,
+    /// How many want all packets that pass by.
+    pub promiscuity: u32,
+    /// How many want all multicast packets. (Since Linux 6.0.)
+    pub all_multicast: Option<u32>,
     /// 1 with a carrier, 0 without.
     pub carrier: Option<u8>,
     /// Times that the carrier came or went.
@@ -73,8 +79,8 @@ pub struct Link<'a> {
     pub carrier_down: Option<u32>,
     /// Counters; `None` when the kernel sent none or fewer than there have ever been.
     pub stats: Option<Stats>,
-    pub(super) target_netnsid: Option<i32>,
-    properties: &'a [u8],
+    pub(crate) target_netnsid: Option<i32>,
+    pub(crate) properties: &'a [u8],
 }
 
 impl<'a> Link<'a> {
@@ -98,6 +104,8 @@ impl<'a> Link<'a> {
                 IFLA_MTU => link.mtu = number().unwrap_or_default(),
                 IFLA_TXQLEN => link.queue_length = number().unwrap_or_default(),
                 IFLA_GROUP => link.group = number().unwrap_or_default(),
+                IFLA_PROMISCUITY => link.promiscuity = number().unwrap_or_default(),
+                IFLA_ALLMULTI => link.all_multicast = number(),
                 IFLA_CARRIER => link.carrier = u8_at(payload, 0),
                 IFLA_CARRIER_CHANGES => link.carrier_changes = number(),
                 IFLA_CARRIER_UP_COUNT => link.carrier_up = number(),
@@ -150,7 +158,7 @@ pub struct InnerVeth {
 
 /// The kernel's `struct rtnl_link_stats64`: counts since the interface was made. Bytes and packets are what
 /// the names say; the rest are counts of frames.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names are the kernel's own")]
 pub struct Stats {
     pub rx_packets: u64,
