@@ -11,6 +11,7 @@ pub mod http;
 pub mod image;
 pub mod live;
 pub mod load;
+pub mod netns;
 pub mod pack;
 pub mod page;
 pub mod prometheus;

@@ -110,6 +110,7 @@ fn moves(sample: &Sample) -> bool {
         "node_procs_",
         "node_sockstat_",
         "node_sysctl_fs_",
+        "node_tcp_connection_states",
         "node_timex_",
         "node_vmstat_nr_",
         "node_zoneinfo_",
@@ -147,8 +148,11 @@ fn turns(device: &str) -> String {
     std::fs::read_to_string(file).map_or_else(|_| "0".to_owned(), |text| text.trim().to_owned())
 }
 
-/// A state that few processes are in comes and goes between any two reads.
+/// A state that few processes or sockets are in comes and goes between any two reads.
 fn is_fleeting(sample: &Sample) -> bool {
+    if sample.name == "node_tcp_connection_states" {
+        return !sample.labels.values().any(|state| state == "established" || state == "listen");
+    }
     let is_state = sample.name.starts_with("node_processes_") && sample.name.ends_with("state");
     is_state && !sample.labels.values().any(|state| state == "S" || state == "I")
 }
@@ -250,6 +254,9 @@ fn every_flag_that_adds_does_as_the_reference() {
     let _alone = alone();
     compare(
         &[
+            "--collector.network_route",
+            "--collector.qdisc",
+            "--collector.tcpstat",
             "--collector.stat.softirq",
             "--collector.vmstat.fields=.*",
             "--collector.netstat.fields=.*",
