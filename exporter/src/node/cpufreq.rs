@@ -137,7 +137,10 @@ impl Cpu {
             let available = files.next().filter(|_| !in_use.is_empty());
             for governor in available.into_iter().flat_map(|names| names.split(|&byte| byte == b' ')) {
                 let labels = Labels::new([("cpu", number), ("governor", governor)]);
-                self.governors.push((labels, governor == in_use));
+                // A driver may say one twice, or part them by two blanks.
+                if self.governors.iter().all(|(known, _)| *known != labels) {
+                    self.governors.push((labels, governor == in_use));
+                }
             }
         }
         self.governors_text = text;
@@ -187,7 +190,7 @@ mod tests {
                 ("cpuinfo_avg_freq", "1\n"),
                 ("cpuinfo_cur_freq", "1699981\n"),
                 ("scaling_governor", "powersave\n"),
-                ("scaling_available_governors", "performance powersave \n"),
+                ("scaling_available_governors", "performance powersave performance \n"),
             ],
         );
         root.write("devices/system/cpu/cpuidle/current_driver", "none\n");

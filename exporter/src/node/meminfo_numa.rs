@@ -59,7 +59,9 @@ struct Row {
 }
 
 impl Table {
+    /// Forgets the figures, and the lines that no node had at the last scrape.
     fn clear(&mut self) {
+        self.rows.retain(|row| !row.values.is_empty());
         for row in &mut self.rows {
             row.values.clear();
         }

@@ -83,6 +83,10 @@ mod xfs;
 mod zfs;
 mod zoneinfo;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use textfile::matches;
+
 use crate::collector::Descriptor;
 
 /// Every node collector, by name.

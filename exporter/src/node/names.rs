@@ -53,7 +53,7 @@ pub struct Gathered {
 #[derive(Debug)]
 struct Begun {
     name: String,
-    samples: Vec<(Labels, Value)>,
+    samples: BTreeMap<Labels, Value>,
 }
 
 impl Gathered {
@@ -67,19 +67,19 @@ impl Gathered {
         self.families.values_mut().for_each(|family| family.samples.clear());
     }
 
-    /// Adds a sample to the family of the name that the parts make, foreign characters as `_`. The caller gives no
-    /// labels twice.
+    /// Adds a sample to the family of the name that the parts make, foreign characters as `_`. Labels that it
+    /// has already are left out: a file may say a row twice.
     pub fn add(&mut self, parts: &[&[u8]], labels: &Labels, value: impl Into<Value>) {
         self.words.clear();
         for part in parts {
             self.words.extend_from_slice(part);
         }
         if !self.families.contains_key(&self.words) {
-            let begun = Begun { name: family_name("", &self.words), samples: Vec::new() };
+            let begun = Begun { name: family_name("", &self.words), samples: BTreeMap::new() };
             self.families.insert(self.words.clone(), begun);
         }
         if let Some(family) = self.families.get_mut(&self.words) {
-            family.samples.push((labels.clone(), value.into()));
+            family.samples.entry(labels.clone()).or_insert(value.into());
         }
     }
 

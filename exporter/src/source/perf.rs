@@ -142,6 +142,12 @@ fn parse(answer: &[u8], expected: usize, counts: &mut Vec<u64>) -> Option<u64> {
     (usize::try_from(count) == Ok(expected) && counts.len() == expected).then_some(enabled)
 }
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub fn fuzz(answer: &[u8]) {
+    let _ = parse(answer, 3, &mut Vec::new());
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]

@@ -21,6 +21,14 @@ pub use hyper::body::Bytes;
 pub use metrics::HttpMetrics;
 pub use server::serve;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub fn fuzz(query: &str, headers: &hyper::HeaderMap) -> String {
+    let filters = request::Filters::parse(query);
+    let (gzip, budget) = (request::wants_gzip(headers), request::budget(headers));
+    format!("{filters:?} {} {gzip} {budget:?}", request::content_type(headers))
+}
+
 /// What the server asks for its answers; [`crate::web`] knows no more of a scrape.
 pub trait Scrapes: Send + Sync + 'static {
     /// Which collectors one scrape runs.

@@ -36,7 +36,7 @@ fn matching(folder: &Path, pattern: &[u8]) -> Vec<PathBuf> {
 
 /// Whether the whole name fits the pattern. What a star has eaten is given back from the last star only, so the
 /// time is at most the product of the lengths.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
+pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut pattern, mut name) = (pattern, name);
     let mut retry: Option<(&[u8], &[u8])> = None;
     loop {

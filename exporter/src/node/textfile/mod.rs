@@ -4,6 +4,9 @@ mod glob;
 mod merge;
 mod parse;
 
+#[cfg(feature = "fuzzing")]
+pub use glob::matches;
+
 use std::{
     fs::{File, Metadata},
     io::{self, Read},

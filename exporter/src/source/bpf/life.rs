@@ -93,6 +93,12 @@ impl AsFd for LifeEvents {
     }
 }
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub fn fuzz(event: &[u8]) {
+    let _ = parse(event);
+}
+
 /// The fixed part and the path of an event; `None` if it is not one.
 fn parse(bytes: &[u8]) -> Option<(Record, &[u8])> {
     let (head, rest) = bytes.split_at_checked(size_of::<Record>())?;

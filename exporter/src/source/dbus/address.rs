@@ -56,6 +56,11 @@ fn parse(list: &str) -> Vec<Address> {
         .collect()
 }
 
+#[cfg(feature = "fuzzing")]
+pub(super) fn fuzz(list: &[u8]) {
+    let _ = parse(&String::from_utf8_lossy(list)).len();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

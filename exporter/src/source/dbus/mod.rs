@@ -361,6 +361,26 @@ impl Connection {
     }
 }
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub fn fuzz(answer: &[u8]) {
+    use super::systemd::{seats, sessions, units, version_number};
+    if let Some(prefix) = answer.first_chunk() {
+        let _ = message::length(prefix);
+    }
+    let mut bodies = vec![Values::new(answer, value::Order::Little), Values::new(answer, value::Order::Big)];
+    if let Ok(message::Received { reply: Reply::Values(values), .. }) = message::parse(answer) {
+        bodies.push(values);
+    }
+    for body in bodies {
+        let _ = (units(body, |_| ()), seats(body, |_| ()), sessions(body, |_| ()));
+        if let Some(text) = Reply::Values(body).property().and_then(Plain::text) {
+            let _ = version_number(text);
+        }
+    }
+    address::fuzz(answer);
+}
+
 /// A body as a test wrote it.
 #[cfg(test)]
 pub fn body(bytes: &[u8]) -> Values<'_> {

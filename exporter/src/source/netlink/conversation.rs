@@ -255,6 +255,11 @@ fn open(protocol: Option<Protocol>) -> Result<OwnedFd, Error> {
     Ok(socket)
 }
 
+#[cfg(feature = "fuzzing")]
+pub(super) fn fuzz(datagram: &[u8]) {
+    let _ = sort(datagram, 1, 16);
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]

@@ -63,6 +63,11 @@ fn parse(attributes: &Attributes<'_>) -> Option<LinkMode> {
     Some(LinkMode { index: u32_at(device, 0)?, speed: speed.unwrap_or(0), duplex: duplex.unwrap_or(0) })
 }
 
+#[cfg(feature = "fuzzing")]
+pub(super) fn fuzz(body: &[u8]) {
+    let _ = (family_id(body), parse(body));
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]

@@ -150,6 +150,19 @@ fn lacks_counters(answer: &[u8]) -> bool {
     links.any(|link| link.stats.is_none())
 }
 
+#[cfg(feature = "fuzzing")]
+pub(super) fn fuzz(answer: &[u8]) {
+    let _ = lacks_counters(answer);
+    for interrupted in [false, true] {
+        let links = Dump { answer, messages: Messages(answer), interrupted };
+        let inner: Vec<_> = links.clone().take(64).filter_map(|link| link.inner_veth()).collect();
+        links.take(64).for_each(|link| {
+            let _ = inner.iter().filter(|inner| link.is_peer_of(inner)).count() + link.other_names().count();
+        });
+    }
+    let _ = Messages(answer).map_while(Result::ok).filter_map(|message| parse_nsid(message.body)).count();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

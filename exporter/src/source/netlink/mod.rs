@@ -79,3 +79,17 @@ impl Error {
         }
     }
 }
+
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub fn fuzz(answer: &[u8]) {
+    conversation::fuzz(answer);
+    links::fuzz(answer);
+    for body in std::iter::once(answer).chain(message::Messages(answer).map_while(Result::ok).map(|one| one.body)) {
+        neighbours::fuzz(body);
+        qdiscs::fuzz(body);
+        routes::fuzz(body);
+        tcp::fuzz(body);
+        ethtool::fuzz(body);
+    }
+}

@@ -51,6 +51,11 @@ fn resolved_on(body: &[u8]) -> Option<u32> {
     (body.first() == Some(&AF_INET) && state & NUD_NOARP == 0).then_some(index)
 }
 
+#[cfg(feature = "fuzzing")]
+pub(super) fn fuzz(body: &[u8]) {
+    let _ = resolved_on(body);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -116,6 +116,11 @@ fn old_counts(stats: &[u8]) -> Option<QdiscCounts> {
     })
 }
 
+#[cfg(feature = "fuzzing")]
+pub(super) fn fuzz(body: &[u8]) {
+    let _ = parse(body);
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]

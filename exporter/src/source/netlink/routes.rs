@@ -120,6 +120,11 @@ fn address(family: u8, payload: &[u8]) -> Option<IpAddr> {
     Some(IpAddr::from(*payload.first_chunk::<16>()?))
 }
 
+#[cfg(feature = "fuzzing")]
+pub(super) fn fuzz(body: &[u8]) {
+    let _ = parse(body, &mut Vec::new());
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]

@@ -83,6 +83,11 @@ impl TcpSockets {
     }
 }
 
+#[cfg(feature = "fuzzing")]
+pub(super) fn fuzz(body: &[u8]) {
+    let _ = TcpSockets::default().take(body);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

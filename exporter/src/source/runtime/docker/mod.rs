@@ -58,6 +58,13 @@ const QUEUE_LIMIT: usize = 4096;
 /// How long the end of the client's thread is waited for.
 const END_PATIENCE: Duration = Duration::from_millis(500);
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub fn fuzz(answer: &[u8]) {
+    let id = "0123456789abcdef".repeat(4);
+    let _ = (api::inspected(answer, &id), api::listed(answer), api::event(answer));
+}
+
 /// The client. See [`Docker::start`].
 #[derive(Debug)]
 pub struct Docker;

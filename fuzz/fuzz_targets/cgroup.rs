@@ -1,0 +1,14 @@
+#![no_main]
+
+use exporter::source::{
+    cgroup::{layout, reading},
+    cpu, mount, netdev, stat, text,
+};
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    let _ = (reading::cpu_stat(input), reading::cpu_stat_v1(input), reading::cpuacct_stat(input, 100));
+    let _ = (reading::memory_stat(input), reading::memory_stat_v1(input), reading::memory_events(input));
+    let _ = (layout::mounts(input), layout::numbers(input));
+    let _ = (cpu::list(input), mount::mounts(input).count(), netdev::interfaces(input).count());
+    let _ = (stat::cpus(input).count(), stat::totals(input), text::only(input), text::float(input));
+});
