@@ -7,7 +7,9 @@
 pub mod cases;
 
 use std::{
+    ffi::OsStr,
     fs,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -23,6 +25,8 @@ use exporter::{
 pub const PART: u8 = 0x1e;
 /// As a whole part: the file is not there.
 pub const GONE: &[u8] = b"\x7f";
+/// Contents that begin so stand for a link; an input changes no link.
+const LINK: &[u8] = b"-> ";
 /// In a flag: where the case's folder is.
 const ROOT: &str = "{root}";
 
@@ -87,6 +91,9 @@ impl Arena {
         let mut changed = Vec::new();
         let mut is_gone = false;
         for (at, part) in input.split(|byte| *byte == PART).enumerate().take(self.good.len()) {
+            if self.good[at].starts_with(LINK) {
+                continue;
+            }
             if part == GONE {
                 is_gone = true;
                 changed.push(at);
@@ -124,7 +131,10 @@ impl Arena {
     fn restore(&self, at: usize) {
         let path = self.path(at);
         fs::create_dir_all(path.parent().expect("has a folder")).expect("makes a folder");
-        fs::write(path, &self.good[at]).expect("writes");
+        match self.good[at].strip_prefix(LINK) {
+            Some(target) => std::os::unix::fs::symlink(OsStr::from_bytes(target), path).expect("links"),
+            None => fs::write(path, &self.good[at]).expect("writes"),
+        }
     }
 }
 

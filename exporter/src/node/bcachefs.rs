@@ -1,6 +1,6 @@
 //! bcachefs: counters, errors, compression, and each device's work.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use super::names::Gathered;
 use crate::{
@@ -85,7 +85,7 @@ struct Bcachefs {
     made: Gathered,
     buffer: Vec<u8>,
     /// The samples of each of [`FAMILIES`].
-    found: [Vec<(Labels, f64)>; FIXED],
+    found: [BTreeMap<Labels, f64>; FIXED],
 }
 
 impl Bcachefs {
@@ -102,9 +102,10 @@ impl Bcachefs {
         }))
     }
 
+    /// A file that says a row twice has its first one taken.
     fn add(&mut self, family: usize, labels: Labels, value: f64) {
         if let Some(samples) = self.found.get_mut(family) {
-            samples.push((labels, value));
+            samples.entry(labels).or_insert(value);
         }
     }
 
@@ -210,13 +211,13 @@ impl Bcachefs {
 impl Collector for Bcachefs {
     fn collect(&mut self, page: &mut Page) -> Result<(), Failure> {
         self.made.begin();
-        self.found.iter_mut().for_each(Vec::clear);
+        self.found.iter_mut().for_each(BTreeMap::clear);
         // Listed anew each time: filesystems are mounted and unmounted, and nothing here tells of it.
         for name in names(&self.filesystems)? {
             let folder = Folder::open(self.filesystems.join(&name)).map_err(ReadError::or_absent)?;
             self.read(&folder, name.as_encoded_bytes())?;
         }
-        if self.found.iter().all(Vec::is_empty) {
+        if self.found.iter().all(BTreeMap::is_empty) {
             return Err(Failure::Absent(format!("{}: no filesystem", self.filesystems.display())));
         }
         for (family, found) in FAMILIES.iter().zip(&self.found) {

@@ -1,6 +1,9 @@
 //! Bonded network interfaces: how many each has, how many of them work.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     collector::{Collector, Context, Descriptor, Failure, Pace},
@@ -48,9 +51,9 @@ impl Bonding {
 impl Collector for Bonding {
     fn collect(&mut self, page: &mut Page) -> Result<(), Failure> {
         let masters = self.masters.read().map_err(ReadError::or_absent)?;
-        let mut bonds = Vec::new();
+        let (mut bonds, mut known) = (Vec::new(), HashSet::new());
         let mut buffer = Vec::new();
-        for master in words(masters) {
+        for master in words(masters).filter(|master| known.insert(*master)) {
             let counts = members(&self.class, master, &mut buffer).map_err(ReadError::or_absent)?;
             bonds.push((Labels::new([("master", master)]), counts));
         }

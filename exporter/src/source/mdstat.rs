@@ -1,5 +1,7 @@
 //! `/proc/mdstat`: software RAID arrays. (Written for people; the `procfs` crate does not read it.)
 
+use std::collections::HashSet;
+
 use super::text;
 
 /// What an array is doing.
@@ -40,13 +42,13 @@ pub struct Array<'a> {
     pub blocks_synced: u64,
 }
 
-/// The arrays, or the line that makes no sense.
+/// The arrays, each once, or the line that makes no sense.
 ///
 /// # Errors
 /// The line that is not understood.
 pub fn arrays(mdstat: &[u8]) -> Result<Vec<Array<'_>>, &[u8]> {
     let lines: Vec<&[u8]> = mdstat.split(|&byte| byte == b'\n').collect();
-    let mut arrays = Vec::new();
+    let (mut arrays, mut known) = (Vec::new(), HashSet::new());
     for (index, line) in lines.iter().enumerate() {
         let is_head = !line.trim_ascii().is_empty()
             && !line.starts_with(b" ")
@@ -55,7 +57,10 @@ pub fn arrays(mdstat: &[u8]) -> Result<Vec<Array<'_>>, &[u8]> {
             && !line.starts_with(b"unused");
         if is_head {
             let rest = lines.get(index + 1..).unwrap_or_default();
-            arrays.push(array(line, rest).ok_or(*line)?);
+            let array = array(line, rest).ok_or(*line)?;
+            if known.insert(array.name) {
+                arrays.push(array);
+            }
         }
     }
     Ok(arrays)

@@ -24,9 +24,9 @@ mod stats;
 
 pub use counters::{Counters, CpuTotals, NetTotals, Slot, SlotUsage};
 pub use exporter_common::{CgroupKey, Traffic};
-pub use life::{Life, LifeEvent, LifeEvents};
 #[cfg(feature = "fuzzing")]
 pub use life::fuzz;
+pub use life::{Life, LifeEvent, LifeEvents};
 pub use log::KernelLog;
 pub use stats::{ProgramStats, may_use_maps};
 
