@@ -2,7 +2,6 @@
 //! replaced by garbage of many kinds.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-#[allow(dead_code, reason = "another test uses the rest")]
 mod node_support;
 
 use std::{
@@ -34,9 +33,10 @@ const FLAGS: &[&str] = &[
     "--collector.sysctl.include-info=kernel.seccomp.actions_avail",
     "--collector.sysctl.include-info=kernel.ostype",
     "--collector.pcidevice.names",
+    "--no-collector.arp.netlink",
 ];
-/// They tell of the time, of real mounts, of the files' own times.
-const RESTLESS: &[&str] = &["filesystem", "textfile", "time"];
+/// They tell of real mounts, of real processors, of the files' own times, of the time.
+const RESTLESS: &[&str] = &["filesystem", "perf", "textfile", "time"];
 /// They keep what they have learnt: counters that must not fall, what never changes while the machine runs.
 const REMEMBER: &[&str] = &["cpu", "dmi", "hwmon", "pcidevice"];
 
@@ -275,9 +275,13 @@ fn batch_by_batch(root: &Root) {
             let chosen =
                 || names.iter().enumerate().filter(|(at, _)| at % BATCHES == batch).map(|(_, name)| *name);
             let files: BTreeSet<&PathBuf> = chosen().flat_map(|name| &root.reads[name]).collect();
-            files.iter().for_each(|file| garbage.put(file, &root.good[*file]));
+            for file in &files {
+                garbage.put(file, &root.good[*file]);
+            }
             let after = outcomes(root, &exporter.page());
-            files.iter().for_each(|file| garbage.take_away(file, &root.good[*file]));
+            for file in &files {
+                garbage.take_away(file, &root.good[*file]);
+            }
             for (name, outcome) in &before {
                 // A folder in a file's place may be taken for one more device by those who list the folder above.
                 let lists_it = |file: &PathBuf| {
@@ -324,6 +328,33 @@ fn the_others_are_as_they_were() {
 fn the_others_are_as_they_were_on_the_pack() {
     let Some(pack) = pack() else { return };
     batch_by_batch(&Root::new(&pack.join("fixtures")));
+}
+
+/// Collectors that read no file below a root of their own; the fuzz targets of these names have what they parse.
+const FUZZED_ELSEWHERE: &[(&str, &str)] = &[
+    ("ethtool", "netlink"),
+    ("logind", "dbus"),
+    ("network_route", "netlink"),
+    ("perf", "dbus"),
+    ("qdisc", "netlink"),
+    ("systemd", "dbus"),
+    ("tcpstat", "netlink"),
+];
+/// They ask by system calls, whose answers need no parser; selinux has one word of a file, in its unit tests.
+const NOT_FUZZED: &[&str] = &["selinux", "timex", "uname"];
+
+#[test]
+fn each_collector_has_a_fuzz_target() {
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz");
+    let cases = fs::read_to_string(fuzz.join("src/cases.rs")).unwrap();
+    let (lists, _): (Vec<_>, Vec<_>) = cases.lines().partition(|line| line.contains("collectors: &["));
+    for known in node::COLLECTORS {
+        let elsewhere = FUZZED_ELSEWHERE.iter().find(|(name, _)| *name == known.name);
+        let target = elsewhere.map(|(_, target)| fuzz.join(format!("fuzz_targets/{target}.rs")));
+        let is_fuzzed = lists.iter().any(|line| line.contains(&format!("\"{}\"", known.name)))
+            || target.is_some_and(|target| target.is_file());
+        assert!(is_fuzzed != NOT_FUZZED.contains(&known.name), "{}: see fuzz/src/cases.rs", known.name);
+    }
 }
 
 /// Our own fixtures.

@@ -13,22 +13,8 @@ use exporter::{
     metric::{Family, Page},
     node,
 };
-use node_support::{build, lines, paths, scrape};
+use node_support::{build, lines, pack, paths, scrape};
 use tests::{live::need, pack::copy_with_links, temp::TempDir};
-
-/// The pack of test data; it is not part of this repository.
-fn pack() -> Option<PathBuf> {
-    let root = std::env::var_os("CONFORMANCE_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance"),
-        PathBuf::from,
-    );
-    let pack = root.join("node_exporter/collector");
-    // It is data beside the project, so its lack is told and no failure, in a CI run too.
-    if !pack.is_dir() {
-        eprintln!("LEFT OUT: needs the conformance data at {} (or $CONFORMANCE_DIR)", root.display());
-    }
-    pack.is_dir().then_some(pack)
-}
 
 /// The pack with its links, on whatever disk it lies.
 fn with_links(pack: &Path) -> TempDir {

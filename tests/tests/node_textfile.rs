@@ -1,29 +1,11 @@
 //! The textfile collector on the reference's own cases: every line as the reference has it, but the mtime's value.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-#[allow(dead_code, reason = "another test uses the rest")]
 mod node_support;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
 
-use node_support::{build, paths, scrape};
-
-/// The cases; they are not part of this repository.
-fn cases() -> Option<PathBuf> {
-    let root = std::env::var_os("CONFORMANCE_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance"),
-        PathBuf::from,
-    );
-    let cases = root.join("node_exporter/collector/fixtures/textfile");
-    // It is data beside the project, so its lack is told and no failure, in a CI run too.
-    if !cases.is_dir() {
-        eprintln!("LEFT OUT: needs the conformance data at {} (or $CONFORMANCE_DIR)", root.display());
-    }
-    cases.is_dir().then_some(cases)
-}
+use node_support::{build, pack, paths, scrape};
 
 /// All lines but the help texts of the collector's own families, which are in our words; mtimes are 1.
 fn comparable(text: &str) -> Vec<String> {
@@ -41,7 +23,8 @@ fn comparable(text: &str) -> Vec<String> {
 
 #[test]
 fn every_case_is_the_reference_s() {
-    let Some(cases) = cases() else { return };
+    let Some(pack) = pack() else { return };
+    let cases = pack.join("fixtures/textfile");
     let root = cases.parent().unwrap().parent().unwrap().canonicalize().unwrap();
     let roots = paths("/proc".into(), "/sys".into(), "/", "/run/udev/data".into());
     let mut count = 0;

@@ -107,6 +107,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_bond_that_is_listed_twice_counts_once() {
+        let root = crate::node::sysfs_test::Root::new("bonds");
+        root.write("class/net/bonding_masters", "bond0 bond0\n");
+        root.write("class/net/bond0/bonding/slaves", "\n");
+        let wanted = ["node_bonding_slaves{master=\"bond0\"} 0", "node_bonding_active{master=\"bond0\"} 0"];
+        assert_eq!(root.samples(&DESCRIPTOR, &[]).expect("collects"), wanted);
+    }
+
+    #[test]
     fn counts_what_is_up_under_either_name() {
         let class = std::env::temp_dir().join(format!("nodetally-bonding-{}", std::process::id()));
         for (file, text) in [

@@ -147,6 +147,7 @@ mod tests {
         made.add(&[b"a_", b"b-\xff", b"_total"], &labels[0], 1_u64);
         made.add(&[b"a_c"], &Labels::EMPTY, 2_u64);
         made.add(&[b"a_", b"b-\xff", b"_total"], &labels[1], 3_u64);
+        made.add(&[b"a_", b"b-\xff", b"_total"], &labels[0], 4_u64);
         let wanted = "# HELP a_b___total Help.\n# TYPE a_b___total counter\n\
             a_b___total{id=\"1\"} 1\na_b___total{id=\"2\"} 3\n";
         let text = page(&mut made);

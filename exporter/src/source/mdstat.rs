@@ -175,6 +175,12 @@ unused devices: <none>
 ";
 
     #[test]
+    fn an_array_that_is_listed_twice_counts_once() {
+        let one = "md0 : active raid0 sda1[0]\n      7 blocks\n\n";
+        assert_eq!(arrays(format!("{one}{one}").as_bytes()).map(|arrays| arrays.len()), Ok(1));
+    }
+
+    #[test]
     fn arrays_are_read_whatever_they_do() {
         let found = arrays(MDSTAT).expect("makes sense");
         let figures: Vec<_> = found

@@ -1,4 +1,5 @@
 //! Node collectors run within the test, on roots of its choice.
+#![allow(dead_code, reason = "each test uses a part")]
 
 pub mod opened;
 

@@ -39,7 +39,7 @@ impl Opened {
 
     /// The files opened since the last call.
     pub fn take(&mut self) -> BTreeSet<PathBuf> {
-        let mut buffer = [MaybeUninit::uninit(); 1 << 16];
+        let mut buffer = [MaybeUninit::uninit(); 1 << 13];
         let mut reader = Reader::new(&self.events, &mut buffer);
         let mut found = BTreeSet::new();
         while let Ok(event) = reader.next() {

@@ -85,7 +85,9 @@ impl Error {
 pub fn fuzz(answer: &[u8]) {
     conversation::fuzz(answer);
     links::fuzz(answer);
-    for body in std::iter::once(answer).chain(message::Messages(answer).map_while(Result::ok).map(|one| one.body)) {
+    for body in
+        std::iter::once(answer).chain(message::Messages(answer).map_while(Result::ok).map(|one| one.body))
+    {
         neighbours::fuzz(body);
         qdiscs::fuzz(body);
         routes::fuzz(body);
