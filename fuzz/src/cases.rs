@@ -49,6 +49,13 @@ pub static SEEDS: &[(&str, &[&[u8]])] = &[
         b"\x1c\0\0\0\0\0\0\0\x05\0\0\0seat0\0\0\0\x04\0\0\0/s/0\0\0\0\0",
         b"unix:path=/run/x%20y,guid=1;unix:abstract=z",
     ]),
+    ("services", &[
+        b"<?xml version='1.0'?>\n<methodResponse>\n<params>\n<param>\n<value><array><data>\n<value><struct>\n<member>\n<name>name</name>\n<value><string>a&amp;b</string></value>\n</member>\n<member>\n<name>state</name>\n<value><int>20</int></value>\n</member>\n</struct></value>\n</data></array></value>\n</param>\n</params>\n</methodResponse>\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 16\r\nContent-Type: text/xml\r\n\r\n<methodResponse>",
+        b"<methodResponse><fault><value><struct></struct></value></fault></methodResponse>",
+        b"@\0\0\0f\0\0\0\0\0\0\0\x07\0\0\0\0u\0\x01",
+        b"http://user:pass@[::1]:9001/RPC2",
+    ]),
     ("glob", &[b"a[^b-d]?*\\*x\nabcd*x", b"*.prom\nx.prom"]),
 ];
 

@@ -337,8 +337,11 @@ const FUZZED_ELSEWHERE: &[(&str, &str)] = &[
     ("network_route", "netlink"),
     ("perf", "dbus"),
     ("qdisc", "netlink"),
+    ("runit", "services"),
+    ("supervisord", "services"),
     ("systemd", "dbus"),
     ("tcpstat", "netlink"),
+    ("wifi", "netlink"),
 ];
 /// They ask by system calls, whose answers need no parser; selinux has one word of a file, in its unit tests.
 const NOT_FUZZED: &[&str] = &["selinux", "timex", "uname"];

@@ -65,7 +65,7 @@ fn parse(attributes: &Attributes<'_>) -> Option<LinkMode> {
 
 #[cfg(feature = "fuzzing")]
 pub(super) fn fuzz(body: &[u8]) {
-    let _ = (family_id(body), parse(body));
+    let _ = parse(&Attributes(body));
 }
 
 #[cfg(test)]

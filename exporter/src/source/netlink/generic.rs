@@ -79,6 +79,11 @@ fn family_id(body: &[u8]) -> Option<u16> {
     u16_at(Attributes(body.get(HEADER..)?).payload(CTRL_ATTR_FAMILY_ID)?, 0)
 }
 
+#[cfg(feature = "fuzzing")]
+pub(super) fn fuzz(body: &[u8]) {
+    let _ = family_id(body);
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]

@@ -93,5 +93,7 @@ pub fn fuzz(answer: &[u8]) {
         routes::fuzz(body);
         tcp::fuzz(body);
         ethtool::fuzz(body);
+        generic::fuzz(body);
+        nl80211::fuzz(body);
     }
 }

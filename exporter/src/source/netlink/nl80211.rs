@@ -225,6 +225,11 @@ fn bitrate(rate: Option<&[u8]>) -> u32 {
     wide.filter(|wide| *wide > 0).unwrap_or_else(|| narrow.unwrap_or(0).into())
 }
 
+#[cfg(feature = "fuzzing")]
+pub(super) fn fuzz(body: &[u8]) {
+    let _ = (interface(Attributes(body)), network(&Attributes(body)), station(&Attributes(body)));
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]

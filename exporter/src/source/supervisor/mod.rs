@@ -241,6 +241,15 @@ fn base64(bytes: &[u8]) -> String {
     out
 }
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub fn fuzz(answer: &[u8]) {
+    if let Some(body) = http::fuzz(answer) {
+        let _ = xml::parse(&body);
+    }
+    let _ = (xml::parse(answer), Address::parse(&String::from_utf8_lossy(answer)));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
