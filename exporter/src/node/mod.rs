@@ -43,6 +43,7 @@ mod netstat;
 mod network_route;
 mod nfs;
 mod nfsd;
+mod ntp;
 mod nvme;
 mod nvmesubsystem;
 mod os;
@@ -132,6 +133,7 @@ pub static COLLECTORS: &[&Descriptor] = &[
     &network_route::DESCRIPTOR,
     &nfs::DESCRIPTOR,
     &nfsd::DESCRIPTOR,
+    &ntp::DESCRIPTOR,
     &nvme::DESCRIPTOR,
     &nvmesubsystem::DESCRIPTOR,
     &os::DESCRIPTOR,

@@ -25,6 +25,7 @@ pub mod mountstats;
 pub mod netdev;
 pub mod netlink;
 pub mod nfs;
+pub mod ntp;
 pub mod perf;
 pub mod pool;
 pub mod privilege;
