@@ -122,13 +122,46 @@ pub trait Collector: Send {
 pub enum Failure {
     /// This machine has no such thing.
     #[error("no data: {0}")]
-    Absent(String),
+    Absent(Lack),
     /// It is there and cannot be read or understood.
     #[error("{0}")]
     Broken(String),
 }
 
+/// What a machine has not. Kept as it came: most machines lack much, and a text of it is wanted once.
+#[derive(Debug, thiserror::Error)]
+pub enum Lack {
+    /// A file or folder.
+    #[error(transparent)]
+    File(#[from] ReadError),
+    /// Anything else, in words.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<String> for Lack {
+    fn from(words: String) -> Self {
+        Self::Other(words)
+    }
+}
+
+impl Lack {
+    /// Whether its text would be the same.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(one), Self::File(other)) => one.is_same(other),
+            (Self::Other(one), Self::Other(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
 impl Failure {
+    /// This machine has no such thing.
+    pub fn absent(lack: impl Into<Lack>) -> Self {
+        Self::Absent(lack.into())
+    }
+
     /// The file was read, but does not hold what was looked for.
     pub fn unreadable(path: &Path, wanted: &str) -> Self {
         Self::Broken(format!("{}: expected {wanted}", path.display()))
@@ -150,13 +183,13 @@ impl From<netlink::Error> for Failure {
 impl From<dbus::Error> for Failure {
     /// A machine without a bus has nothing to tell of it.
     fn from(error: dbus::Error) -> Self {
-        if error.is_absent() { Self::Absent(error.to_string()) } else { Self::Broken(error.to_string()) }
+        if error.is_absent() { Self::absent(error.to_string()) } else { Self::Broken(error.to_string()) }
     }
 }
 
 impl ReadError {
     /// For a collector whose source a machine may lack: a file that is not there is no failure.
     pub fn or_absent(self) -> Failure {
-        if self.is_gone() { Failure::Absent(self.to_string()) } else { self.into() }
+        if self.is_gone() { Failure::absent(self) } else { self.into() }
     }
 }

@@ -218,7 +218,7 @@ impl Collector for Bcachefs {
             self.read(&folder, name.as_encoded_bytes())?;
         }
         if self.found.iter().all(BTreeMap::is_empty) {
-            return Err(Failure::Absent(format!("{}: no filesystem", self.filesystems.display())));
+            return Err(Failure::absent(format!("{}: no filesystem", self.filesystems.display())));
         }
         for (family, found) in FAMILIES.iter().zip(&self.found) {
             let mut samples = page.family(family);

@@ -72,7 +72,7 @@ impl Dmi {
 impl Collector for Dmi {
     fn collect(&mut self, page: &mut Page) -> Result<(), Failure> {
         if self.labels.is_empty() {
-            return Err(Failure::Absent(format!("{}: nothing to read", self.folder)));
+            return Err(Failure::absent(format!("{}: nothing to read", self.folder)));
         }
         page.family(&INFO).sample(&self.labels, 1_u64);
         Ok(())

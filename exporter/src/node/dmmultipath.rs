@@ -108,7 +108,7 @@ impl Device {
 impl Collector for DmMultipath {
     fn collect(&mut self, page: &mut Page) -> Result<(), Failure> {
         let devices = self.read().map_err(|error| match Errno::from_io_error(&error.error) {
-            Some(Errno::ACCESS | Errno::PERM) => Failure::Absent(error.to_string()),
+            Some(Errno::ACCESS | Errno::PERM) => Failure::absent(error.to_string()),
             _ => error.or_absent(),
         })?;
         let mut samples = page.family(&INFO);

@@ -106,7 +106,7 @@ impl Subsystem {
 impl Collector for NvmeSubsystem {
     fn collect(&mut self, page: &mut Page) -> Result<(), Failure> {
         let subsystems = self.read().map_err(|error| match Errno::from_io_error(&error.error) {
-            Some(Errno::ACCESS | Errno::PERM) => Failure::Absent(error.to_string()),
+            Some(Errno::ACCESS | Errno::PERM) => Failure::absent(error.to_string()),
             _ => error.or_absent(),
         })?;
         let mut samples = page.family(&INFO);

@@ -72,7 +72,7 @@ impl Collector for Os {
             other => Some((path, other)),
         });
         let Some((path, outcome)) = found else {
-            return Err(Failure::Absent(format!(
+            return Err(Failure::absent(format!(
                 "neither {} nor its like is there",
                 self.files[0].display()
             )));

@@ -105,7 +105,7 @@ impl Collector for Pressure {
                     }
                 }
                 Err(error) if error.is_gone() => _ = missing.get_or_insert(error),
-                Err(error) if is_off(&error) => return Err(Failure::Absent(error.to_string())),
+                Err(error) if is_off(&error) => return Err(Failure::absent(error.to_string())),
                 Err(error) => return Err(error.into()),
             }
         }

@@ -102,7 +102,7 @@ impl Collector for Rapl {
         }
         result.map_err(|error| match Errno::from_io_error(&error.error) {
             // Only root may read the energy, since it tells what other processes do.
-            Some(Errno::ACCESS | Errno::PERM) => Failure::Absent(error.to_string()),
+            Some(Errno::ACCESS | Errno::PERM) => Failure::absent(error.to_string()),
             _ => error.or_absent(),
         })
     }

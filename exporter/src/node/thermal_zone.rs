@@ -61,7 +61,7 @@ fn zone(zone: &Folder, number: &str) -> Result<Option<(Labels, i64)>, Failure> {
     read().or_else(|error: ReadError| match Errno::from_io_error(&error.error) {
         Some(Errno::NODATA | Errno::AGAIN) => Ok(None),
         Some(_) if error.operation == "open" => Ok(None),
-        Some(Errno::INVAL) => Err(Failure::Absent(error.to_string())),
+        Some(Errno::INVAL) => Err(Failure::absent(error.to_string())),
         _ => Err(error.into()),
     })
 }

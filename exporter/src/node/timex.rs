@@ -103,7 +103,7 @@ impl Collector for Timex {
 fn refused(error: &io::Error) -> Failure {
     let message = format!("adjtimex: {error}");
     if matches!(Errno::from_io_error(error), Some(Errno::PERM | Errno::ACCESS)) {
-        Failure::Absent(message)
+        Failure::absent(message)
     } else {
         Failure::Broken(message)
     }

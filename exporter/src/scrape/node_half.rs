@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::thread::CapabilitySet;
 
 use crate::{
-    collector::{Collector, Context, Failure, Pace},
+    collector::{Collector, Context, Failure, Lack, Pace},
     config::{ConfigError, Settings},
     metric::{Family, Labels, Page},
     node,
@@ -47,6 +47,8 @@ struct Entry {
     late: u64,
     /// The failure logged last: one line a cause, not one a scrape.
     logged: Option<String>,
+    /// What it lacked at the last scrape.
+    lack: Option<Lack>,
 }
 
 enum Runs {
@@ -227,6 +229,7 @@ impl Entry {
             outcome: Outcome::Ok,
             late: 0,
             logged: None,
+            lack: None,
         }
     }
 
@@ -249,7 +252,15 @@ impl Entry {
                 self.took = took;
                 match result {
                     Ok(()) => (Outcome::Ok, None),
-                    Err(failure @ Failure::Absent(_)) => (Outcome::Absent, Some(failure.to_string())),
+                    Err(Failure::Absent(lack)) => {
+                        let is_known = self.lack.as_ref().is_some_and(|known| known.is_same(&lack));
+                        if is_known && self.outcome == Outcome::Absent {
+                            return;
+                        }
+                        let text = lack.to_string();
+                        self.lack = Some(lack);
+                        (Outcome::Absent, Some(text))
+                    }
                     Err(failure @ Failure::Broken(_)) => (Outcome::Broken, Some(failure.to_string())),
                 }
             }

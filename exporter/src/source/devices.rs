@@ -8,7 +8,6 @@ use std::{
     ffi::OsStr,
     fs::File,
     io,
-    mem::MaybeUninit,
     os::{
         fd::OwnedFd,
         unix::{ffi::OsStrExt, fs::FileExt},
@@ -17,19 +16,18 @@ use std::{
 };
 
 use rustix::{
-    fs::{FileType, Mode, OFlags, RawDir, SeekFrom},
+    fs::{FileType, Mode, OFlags, SeekFrom},
     io::Errno,
     process::{Resource, getrlimit},
 };
 
-use super::{file::ReadError, text};
+use super::{file::ReadError, folder, text};
 
 /// Descriptors that the devices of one folder may hold. (The kernel keeps a page for each: 10 MiB at most.) The
 /// attributes of the devices beyond are opened anew.
 const MOST_HELD: u64 = 2560;
 /// The part of all the process' descriptors that one folder may hold.
 const SHARE: u64 = 4;
-const LISTED_AT_ONCE: usize = 8192;
 
 /// The devices of one folder; `T` is what a collector keeps for each.
 #[derive(Debug)]
@@ -129,19 +127,14 @@ impl<T: Default> Devices<T> {
     fn entries(&mut self) -> Result<usize, ReadError> {
         let Some(listed) = self.listed.take() else { return Ok(0) };
         let mut count = 0;
-        let mut buffer = [MaybeUninit::uninit(); LISTED_AT_ONCE];
         rustix::fs::seek(&listed, SeekFrom::Start(0)).map_err(|errno| self.error("lseek", errno))?;
-        let mut entries = RawDir::new(&listed, &mut buffer);
-        while let Some(entry) = entries.next() {
-            let entry = entry.map_err(|errno| self.error("getdents64", errno))?;
-            let name = entry.file_name().to_bytes();
-            if name != b"." && name != b".." {
-                count += 1;
-                if entry.file_type() != FileType::RegularFile {
-                    self.meet(name, entry.ino());
-                }
+        let shown = folder::entries(&listed, |entry| {
+            count += 1;
+            if entry.file_type() != FileType::RegularFile {
+                self.meet(entry.file_name().to_bytes(), entry.ino());
             }
-        }
+        });
+        shown.map_err(|errno| self.error("readdir", errno))?;
         self.listed = Some(listed);
         Ok(count)
     }

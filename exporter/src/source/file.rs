@@ -39,6 +39,15 @@ pub struct ReadError {
 }
 
 impl ReadError {
+    /// Whether it is the same error of the same file.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let errno = self.error.raw_os_error();
+        errno.is_some()
+            && errno == other.error.raw_os_error()
+            && self.path == other.path
+            && self.operation == other.operation
+    }
+
     /// Whether what the file tells of is not there (any more).
     pub fn is_gone(&self) -> bool {
         matches!(

@@ -7,6 +7,7 @@ use std::{
     ffi::{OsStr, OsString},
     fs::File,
     io::{self, Read},
+    mem::MaybeUninit,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::{ffi::OsStrExt, fs::FileExt},
@@ -16,7 +17,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{CWD, Mode, OFlags},
+    fs::{CWD, Mode, OFlags, RawDir, RawDirEntry},
     io::Errno,
 };
 
@@ -29,6 +30,7 @@ use super::{
 const ATTRIBUTE: usize = 4096;
 /// More than any of the files read whole has.
 const LARGEST: u64 = 4 << 20;
+const LISTED_AT_ONCE: usize = 8192;
 
 /// A folder: named, or held open, so that its files are found without a walk from the root.
 #[derive(Clone, Debug)]
@@ -227,13 +229,34 @@ pub fn names(path: &Path) -> Result<Vec<OsString>, ReadError> {
     }
 }
 
+/// (The standard library's reader makes an allocation of each entry and a large one of its own.)
 fn list(path: &Path) -> Result<Vec<OsString>, ReadError> {
-    let error = |error| ReadError { operation: "readdir", path: path.to_owned(), error };
-    let entries = std::fs::read_dir(path).map_err(error)?;
-    let mut names =
-        entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>().map_err(error)?;
+    let error = |errno: Errno| ReadError { operation: "readdir", path: path.to_owned(), error: errno.into() };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::open(path, flags, Mode::empty()).map_err(error)?;
+    let mut names = Vec::new();
+    entries(&folder, |entry| {
+        names.push(OsStr::from_bytes(entry.file_name().to_bytes()).to_owned());
+    })
+    .map_err(error)?;
     names.sort_unstable();
     Ok(names)
+}
+
+/// Shows each entry of an open folder from where it is at, but for the folder itself and the one above.
+///
+/// # Errors
+/// What `getdents64` says.
+pub fn entries(folder: &OwnedFd, mut show: impl FnMut(&RawDirEntry<'_>)) -> Result<(), Errno> {
+    let mut buffer = [MaybeUninit::uninit(); LISTED_AT_ONCE];
+    let mut entries = RawDir::new(folder, &mut buffer);
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            show(&entry);
+        }
+    }
+    Ok(())
 }
 
 /// Whether the name begins with `prefix` and goes on with a digit, as `cache0` does.

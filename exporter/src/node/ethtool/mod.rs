@@ -115,7 +115,7 @@ impl<D: Drivers> Ethtool<D> {
     fn read(&mut self) -> Result<(), Failure> {
         let names = folder::names(&self.class)?;
         if names.is_empty() {
-            return Err(Failure::Absent(format!("{}: no network interfaces", self.class.display())));
+            return Err(Failure::absent(format!("{}: no network interfaces", self.class.display())));
         }
         self.interfaces.begin();
         self.counters.begin();

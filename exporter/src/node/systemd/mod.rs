@@ -213,7 +213,7 @@ pub fn refused(peer: &str, error: &[u8]) -> Failure {
     let message = format!("{peer}: {}", String::from_utf8_lossy(error));
     match error {
         b"org.freedesktop.DBus.Error.ServiceUnknown" | b"org.freedesktop.DBus.Error.NameHasNoOwner" => {
-            Failure::Absent(message)
+            Failure::absent(message)
         }
         _ => Failure::Broken(message),
     }
