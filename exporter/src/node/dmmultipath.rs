@@ -67,10 +67,8 @@ impl DmMultipath {
 
     fn read(&self) -> Result<Vec<Device>, ReadError> {
         let mut devices = Vec::new();
-        for name in self.folder.names()? {
-            if name.starts_with("dm-") {
-                devices.extend(self.device(&name)?);
-            }
+        for name in self.folder.names_of(|name| name.starts_with(b"dm-"))? {
+            devices.extend(self.device(&name)?);
         }
         Ok(devices)
     }

@@ -170,7 +170,11 @@ static EVERY_FAMILY: [&Family; LINES] = {
 
 struct Meminfo {
     file: KeptFile,
+    order: Order,
 }
+
+/// The place in [`KEYS`] of each line at the last scrape: the kernel keeps the order.
+type Order = Vec<usize>;
 
 impl Meminfo {
     #[expect(
@@ -178,13 +182,14 @@ impl Meminfo {
         reason = "the table's signature; other collectors have flags to refuse"
     )]
     fn build(context: &Context<'_>) -> Result<Box<dyn Collector>, ConfigError> {
-        Ok(Box::new(Self { file: KeptFile::new(context.paths.procfs.join("meminfo"), Serves::Whole) }))
+        let file = KeptFile::new(context.paths.procfs.join("meminfo"), Serves::Whole);
+        Ok(Box::new(Self { file, order: Order::new() }))
     }
 }
 
 impl Collector for Meminfo {
     fn collect(&mut self, page: &mut Page) -> Result<(), Failure> {
-        let values = parse(self.file.read()?);
+        let values = parse(self.file.read()?, &mut self.order);
         if values.iter().all(Option::is_none) {
             return Err(Failure::unreadable(self.file.path(), "lines such as MemTotal: 1024 kB"));
         }
@@ -198,14 +203,12 @@ impl Collector for Meminfo {
 }
 
 /// The values of [`KEYS`], kB as bytes. (The `procfs` crate makes a map of strings of it at each read.)
-fn parse(meminfo: &[u8]) -> [Option<u64>; LINES] {
+fn parse(meminfo: &[u8], order: &mut Order) -> [Option<u64>; LINES] {
     let mut values = [None; LINES];
-    for line in text::lines(meminfo) {
+    for (number, line) in text::lines(meminfo).enumerate() {
         let mut fields = text::fields(line);
         let Some(key) = fields.next() else { continue };
-        let Some(place) = KEYS.binary_search(&key).ok().and_then(|index| values.get_mut(index)) else {
-            continue;
-        };
+        let Some(place) = place(number, key, order).and_then(|index| values.get_mut(index)) else { continue };
         let value = fields.next().and_then(text::whole);
         *place = match (key.starts_with(b"HugePages_"), fields.next()) {
             (true, None) => value,
@@ -216,13 +219,30 @@ fn parse(meminfo: &[u8]) -> [Option<u64>; LINES] {
     values
 }
 
+fn place(number: usize, key: &[u8], order: &mut Order) -> Option<usize> {
+    let known =
+        order.get(number).copied().filter(|index| KEYS.get(*index).is_some_and(|known| *known == key));
+    if known.is_some() {
+        return known;
+    }
+    let index = KEYS.binary_search(&key).ok()?;
+    order.resize(order.len().max(number + 1), LINES);
+    if let Some(place) = order.get_mut(number) {
+        *place = index;
+    }
+    Some(index)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn value(meminfo: &[u8], family: &str) -> Option<u64> {
         let index = FAMILIES.iter().position(|known| known.name == family).expect("is a family");
-        parse(meminfo)[index]
+        let mut order = Order::new();
+        let first = parse(meminfo, &mut order);
+        assert_eq!(parse(meminfo, &mut order), first);
+        first[index]
     }
 
     #[test]
@@ -243,6 +263,11 @@ mod tests {
         assert_eq!(value(text, "node_memory_Active_anon_bytes"), Some(2048));
         assert_eq!(value(text, "node_memory_HugePages_Total"), Some(7));
         assert_eq!(value(text, "node_memory_MemFree_bytes"), None);
+        let mut order = Order::new();
+        for text in [&b"New: 1 kB\nMemTotal: 2 kB\nMemFree: 1 kB\n"[..], b"MemFree: 1 kB\nMemTotal: 2 kB\n"] {
+            let values = parse(text, &mut order);
+            assert_eq!(values.iter().flatten().collect::<Vec<_>>(), [&1024, &2048], "in any order");
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::io::Errno;
+
 use crate::{
     collector::{Collector, Context, Descriptor, Failure, Pace},
     config::ConfigError,
@@ -40,10 +42,12 @@ const LARGEST: u64 = 1 << 20;
 
 struct Os {
     files: [PathBuf; 2],
-    text: Vec<u8>,
-    /// What was made of `text`.
-    release: Option<Release>,
+    /// The file read last, and what was made of it.
+    known: Option<(Version, Release)>,
 }
+
+/// Where a file is and when it was written: another one has another.
+type Version = [i128; 5];
 
 #[derive(Debug, Default, PartialEq)]
 struct Release {
@@ -60,29 +64,29 @@ impl Os {
     )]
     fn build(context: &Context<'_>) -> Result<Box<dyn Collector>, ConfigError> {
         let files = ["etc/os-release", "usr/lib/os-release"].map(|name| context.paths.rootfs.join(name));
-        Ok(Box::new(Self { files, text: Vec::new(), release: None }))
+        Ok(Box::new(Self { files, known: None }))
     }
 }
 
 impl Collector for Os {
     fn collect(&mut self, page: &mut Page) -> Result<(), Failure> {
-        let mut text = Vec::new();
-        let found = self.files.iter().find_map(|path| match read(path, &mut text) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        let found = self.files.iter().find_map(|path| match version_of(path) {
+            Err(Errno::NOENT) => None,
             other => Some((path, other)),
         });
-        let Some((path, outcome)) = found else {
+        let Some((path, version)) = found else {
             return Err(Failure::absent(format!(
                 "neither {} nor its like is there",
                 self.files[0].display()
             )));
         };
-        outcome.map_err(|error| ReadError { operation: "read", path: path.clone(), error })?;
-        if self.release.is_none() || text != self.text {
-            self.release = parse(&text);
-            self.text = text;
+        let version = version.map_err(|errno| error("stat", path, errno.into()))?;
+        if self.known.as_ref().is_none_or(|(known, _)| *known != version) {
+            self.known = None;
+            let text = read(path).map_err(|why| error("read", path, why))?;
+            self.known = parse(&text).map(|release| (version, release));
         }
-        let Some(release) = &self.release else {
+        let Some((_, release)) = &self.known else {
             return Err(Failure::unreadable(path, "lines such as ID=debian, and dates such as 2030-12-31"));
         };
         page.family(&INFO).sample(&release.info, 1_u64);
@@ -97,9 +101,22 @@ impl Collector for Os {
 }
 
 /// By its path each time: an upgrade puts another file in its place.
-fn read(path: &Path, text: &mut Vec<u8>) -> io::Result<usize> {
-    text.clear();
-    File::open(path)?.take(LARGEST).read_to_end(text)
+fn version_of(path: &Path) -> Result<Version, Errno> {
+    let stat = rustix::fs::stat(path)?;
+    let written = [(stat.st_mtime, stat.st_mtime_nsec), (stat.st_ctime, stat.st_ctime_nsec)];
+    let [modified, changed] =
+        written.map(|(seconds, nanoseconds)| i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds));
+    Ok([stat.st_dev.into(), stat.st_ino.into(), stat.st_size.into(), modified, changed])
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(LARGEST).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+fn error(operation: &'static str, path: &Path, error: io::Error) -> ReadError {
+    ReadError { operation, path: path.to_owned(), error }
 }
 
 /// `None` where a line is no assignment, or the end of support no date.
@@ -195,6 +212,7 @@ fn date(text: &[u8]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::sysfs_test::Root;
 
     fn info(text: &[u8]) -> String {
         String::from_utf8(parse(text).expect("parses").info.text().to_vec()).expect("labels are UTF-8")
@@ -242,5 +260,24 @@ mod tests {
         }
         assert_eq!(parse(b"SUPPORT_END=soon"), None);
         assert_eq!(parse(b"SUPPORT_END=1970-01-02").and_then(|release| release.support_end), Some(86_400.0));
+    }
+
+    #[test]
+    fn an_upgrade_is_seen_at_once() {
+        let root = Root::new("os");
+        let mut os = Os { files: ["a", "b"].map(|name| root.path().join(name)), known: None };
+        let mut text = || {
+            let mut page = Page::default();
+            os.collect(&mut page).map(|()| String::from_utf8_lossy(page.text()).into_owned())
+        };
+        assert!(matches!(text(), Err(Failure::Absent(_))));
+        root.write("b", "ID=older\n");
+        assert!(text().expect("reads").contains("id=\"older\""));
+        assert!(text().expect("reads").contains("id=\"older\""));
+        root.write("new", "ID=newer\n");
+        std::fs::rename(root.path().join("new"), root.path().join("b")).expect("renames");
+        assert!(text().expect("reads").contains("id=\"newer\""));
+        root.write("a", "ID=first\n");
+        assert!(text().expect("reads").contains("id=\"first\""));
     }
 }

@@ -75,7 +75,16 @@ impl Folder {
     /// # Errors
     /// What `opendir` or `readdir` says; [`ReadError::is_gone`] where there is no such folder.
     pub fn names(&self) -> Result<Vec<String>, ReadError> {
-        Ok(list(&self.path)?.into_iter().filter_map(|name| name.into_string().ok()).collect())
+        self.names_of(|_| true)
+    }
+
+    /// Those of them that `is_wanted`.
+    ///
+    /// # Errors
+    /// As [`Folder::names`].
+    pub fn names_of(&self, is_wanted: impl Fn(&[u8]) -> bool) -> Result<Vec<String>, ReadError> {
+        let names = list(&self.path, is_wanted)?;
+        Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
     }
 
     /// The entries `<prefix><digits>` and maybe more (`thermal_zone0`), with what follows the prefix; none where there
@@ -84,12 +93,12 @@ impl Folder {
     /// # Errors
     /// As [`Folder::names`].
     pub fn numbered(&self, prefix: &str) -> Result<Vec<(String, String)>, ReadError> {
-        let names = match self.names() {
+        let names = match self.names_of(|name| is_numbered(OsStr::from_bytes(name), prefix)) {
             Err(error) if error.is_gone() => return Ok(Vec::new()),
             names => names?,
         };
-        let named = names.into_iter().filter(|name| is_numbered(name.as_ref(), prefix));
-        Ok(named.filter_map(|name| Some((name.clone(), name.strip_prefix(prefix)?.to_owned()))).collect())
+        let names = names.into_iter();
+        Ok(names.filter_map(|name| Some((name.clone(), name.strip_prefix(prefix)?.to_owned()))).collect())
     }
 
     /// The whole of one of its files that is served as one piece, in `buffer`.
@@ -223,20 +232,23 @@ fn piece(file: &File, buffer: &mut [u8]) -> io::Result<usize> {
 /// # Errors
 /// What reading the directory says.
 pub fn names(path: &Path) -> Result<Vec<OsString>, ReadError> {
-    match list(path) {
+    match list(path, |_| true) {
         Err(error) if error.is_gone() => Ok(Vec::new()),
         names => names,
     }
 }
 
 /// (The standard library's reader makes an allocation of each entry and a large one of its own.)
-fn list(path: &Path) -> Result<Vec<OsString>, ReadError> {
+fn list(path: &Path, is_wanted: impl Fn(&[u8]) -> bool) -> Result<Vec<OsString>, ReadError> {
     let error = |errno: Errno| ReadError { operation: "readdir", path: path.to_owned(), error: errno.into() };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = rustix::fs::open(path, flags, Mode::empty()).map_err(error)?;
     let mut names = Vec::new();
     entries(&folder, |entry| {
-        names.push(OsStr::from_bytes(entry.file_name().to_bytes()).to_owned());
+        let name = entry.file_name().to_bytes();
+        if is_wanted(name) {
+            names.push(OsStr::from_bytes(name).to_owned());
+        }
     })
     .map_err(error)?;
     names.sort_unstable();
