@@ -92,6 +92,9 @@ fn bench_node() -> Command {
     Command::new("node")
         .about("Measure the node half beside the stock node exporter, in turns, defaults on both sides")
         .arg(number("scrapes", "500", "Scrapes of each"))
+        .arg(Arg::new("big").long("big").action(ArgAction::SetTrue).help(
+            "Measure with 256 CPUs, 1,000 interfaces and 5,000 mounts instead, with a tenth of the scrapes",
+        ))
         .arg(
             Arg::new("binary")
                 .long("binary")

@@ -10,6 +10,7 @@ use tests::cgroup::Cgroup;
 
 use crate::{Outcome, setup, shell};
 
+mod big;
 mod machine;
 mod measure;
 pub mod node;

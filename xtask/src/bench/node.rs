@@ -7,7 +7,7 @@ use clap::ArgMatches;
 
 use super::measure::{Measured, Series, in_turns};
 use super::target::Target;
-use super::{catch_signals, machine, table};
+use super::{big, catch_signals, machine, table};
 use crate::{Outcome, setup, shell};
 
 /// How many times less CPU and latency than the stock exporter the project set itself.
@@ -16,6 +16,7 @@ const GOAL: f64 = 15.0;
 /// What `bench node` was asked for.
 pub struct Settings {
     scrapes: usize,
+    big: bool,
     binary: Option<PathBuf>,
 }
 
@@ -24,12 +25,13 @@ impl Settings {
     pub fn from_matches(m: &ArgMatches) -> Self {
         Self {
             scrapes: m.get_one::<usize>("scrapes").copied().unwrap_or_default().max(10),
+            big: m.get_flag("big"),
             binary: m.get_one::<PathBuf>("binary").cloned(),
         }
     }
 }
 
-/// Builds, starts, measures, prints.
+/// Builds, starts, measures, prints; with `--big` what a CPU, an interface and a mount cost.
 ///
 /// # Errors
 /// What could not be built, started or measured.
@@ -40,6 +42,10 @@ pub fn run(settings: &Settings) -> Outcome {
     let bin = setup::unpacked_bin()?;
     catch_signals()?;
     println!("{}", machine::describe());
+    if settings.big {
+        let scrapes = settings.scrapes.div_ceil(10);
+        return big::run(&big::Bench { ours: &binary, theirs: &bin, scrapes });
+    }
     println!(
         "{} scrapes each, in turns of ten on kept-alive connections, sharing off, defaults on both sides\n",
         settings.scrapes
