@@ -101,7 +101,7 @@ fn is_up(process: &Process) -> bool {
 
 impl From<supervisor::Error> for Failure {
     fn from(error: supervisor::Error) -> Self {
-        if error.is_absent() { Self::Absent(error.to_string()) } else { Self::Broken(error.to_string()) }
+        if error.is_absent() { Self::absent(error.to_string()) } else { Self::Broken(error.to_string()) }
     }
 }
 

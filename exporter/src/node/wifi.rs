@@ -144,9 +144,9 @@ impl Wifi {
     fn read(&mut self) -> Result<Option<Error>, Failure> {
         let interfaces = match self.wireless.interfaces() {
             Ok(Some(interfaces)) => interfaces,
-            Ok(None) => return Err(Failure::Absent("nl80211: the kernel has no wireless".to_owned())),
+            Ok(None) => return Err(Failure::absent("nl80211: the kernel has no wireless".to_owned())),
             Err(error) if is_one_of(&error, &[Errno::PERM, Errno::ACCESS]) => {
-                return Err(Failure::Absent(error.to_string()));
+                return Err(Failure::absent(error.to_string()));
             }
             Err(error) => return Err(Failure::Broken(error.to_string())),
         };
