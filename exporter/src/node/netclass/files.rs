@@ -46,7 +46,7 @@ impl Files {
         let told = told.as_ref().map(|told| told.by_name()).unwrap_or_default();
         let names = names(&self.class)?;
         if names.is_empty() && !self.class.is_dir() {
-            return Err(Failure::Absent(format!("no folder {}", self.class.display())));
+            return Err(Failure::absent(format!("no folder {}", self.class.display())));
         }
         kept.begin();
         for name in names {
