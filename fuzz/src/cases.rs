@@ -55,6 +55,8 @@ pub static SEEDS: &[(&str, &[&[u8]])] = &[
         b"<methodResponse><fault><value><struct></struct></value></fault></methodResponse>",
         b"@\0\0\0f\0\0\0\0\0\0\0\x07\0\0\0\0u\0\x01",
         b"http://user:pass@[::1]:9001/RPC2",
+        b"\xe9\0\0\0\0\0\0\0\x24\x02\x06\xe9\0\0\x12\x34\0\x01\x56\x79TEST\xe9\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xe9\0\0\0\0\0\0\0\xe9\0\0\0\0\0\0\0",
+        b"rx_packets\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0port.tx[0] rx\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
     ]),
     ("glob", &[b"a[^b-d]?*\\*x\nabcd*x", b"*.prom\nx.prom"]),
 ];

@@ -332,9 +332,10 @@ fn the_others_are_as_they_were_on_the_pack() {
 
 /// Collectors that read no file below a root of their own; the fuzz targets of these names have what they parse.
 const FUZZED_ELSEWHERE: &[(&str, &str)] = &[
-    ("ethtool", "netlink"),
+    ("ethtool", "services"),
     ("logind", "dbus"),
     ("network_route", "netlink"),
+    ("ntp", "services"),
     ("perf", "dbus"),
     ("qdisc", "netlink"),
     ("runit", "services"),

@@ -86,6 +86,9 @@ mod zoneinfo;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
+pub use ethtool::fuzz_names;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
 pub use textfile::matches;
 
 use crate::collector::Descriptor;

@@ -239,6 +239,19 @@ fn parse(bytes: &[u8], secret: u64) -> Result<Answer, &'static str> {
     Ok(answer)
 }
 
+/// Takes the first eight bytes for our times, the rest for an answer to question 0.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub fn fuzz(input: &[u8]) {
+    let Some((ours, answer)) = input.split_first_chunk() else { return };
+    let asked = Fixed(u64::from_be_bytes(*ours));
+    if let Ok(answer) = parse(answer, 0) {
+        let answer = Answer { asked, answered: Fixed(asked.0.reverse_bits()), ..answer };
+        let _ =
+            (answer.round_trip(), answer.offset(), answer.least_error(), answer.reference.unix_nanoseconds());
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]

@@ -3,6 +3,9 @@
 mod link;
 mod names;
 
+#[cfg(feature = "fuzzing")]
+pub use names::fuzz as fuzz_names;
+
 use std::{io, path::PathBuf};
 
 use regex::Regex;

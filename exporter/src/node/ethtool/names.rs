@@ -1,6 +1,6 @@
 //! Names of families made of what drivers call their counters.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use regex::Regex;
 
@@ -37,12 +37,15 @@ pub fn families<'a>(
     for (_, family) in named.iter().flatten() {
         *bearers.entry(family).or_default() += 1;
     }
-    let full = |(clean, family): &(String, String)| {
+    let mut taken = HashSet::new();
+    let mut full = |(clean, family): &(String, String)| {
         let common = COMMON.iter().find(|(counter, _)| counter == clean).map(|(_, family)| *family);
         let full = common.map_or_else(|| format!("node_ethtool_{family}"), str::to_owned);
-        (bearers.get(family.as_str()) == Some(&1)).then(|| full.into_bytes().into_boxed_slice())
+        // A driver may call another one as the reference calls a common one.
+        let is_given = bearers.get(family.as_str()) == Some(&1) && taken.insert(full.clone());
+        is_given.then(|| full.into_bytes().into_boxed_slice())
     };
-    named.iter().map(|named| named.as_ref().and_then(full)).collect()
+    named.iter().map(|named| named.as_ref().and_then(&mut full)).collect()
 }
 
 fn is_wanted(wanted: Option<&Regex>, name: &str) -> bool {
@@ -91,6 +94,19 @@ fn spelt_out(name: &str, short: &str, long: &str) -> String {
         if after_one { long } else { word }
     });
     words.collect::<Vec<_>>().join("_")
+}
+
+/// A driver's list of names. Each family is of one counter, and its name is one.
+#[cfg(feature = "fuzzing")]
+pub fn fuzz(list: &[u8]) {
+    let mut given: Vec<_> =
+        families(crate::source::ethtool::names(list), None).into_iter().flatten().collect();
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    assert!(given.iter().all(|name| name.starts_with(b"node_ethtool_") && name.iter().all(is_name)));
+    let count = given.len();
+    given.sort_unstable();
+    given.dedup();
+    assert_eq!(given.len(), count);
 }
 
 #[cfg(test)]
