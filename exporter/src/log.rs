@@ -4,7 +4,10 @@ use std::{
     fmt::{self, Write as _},
     io::Write as _,
     os::fd::AsFd,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -23,11 +26,43 @@ use tracing_subscriber::{
 
 use crate::config::{LogFormat, LogSettings};
 
-/// Makes every later event of this process a line on standard error. Without effect when called again.
-pub fn start(settings: LogSettings) {
-    let lines = Lines { format: settings.format, write: to_stderr };
+/// Makes every later event of this process a line on standard error, once the lines are released. Without effect when
+/// called again.
+#[must_use = "no line is seen before they are released"]
+pub fn start(settings: LogSettings) -> Held {
+    let lines = Lines { format: settings.format, write: |line: &str| LOG.write(line) };
     // The one error is that a log is there already.
     let _ = registry().with(lines.with_filter(LevelFilter::from_level(settings.level))).try_init();
+    Held(())
+}
+
+/// The lines of a start that may yet be refused: then nothing is said but why.
+#[derive(Debug)]
+pub struct Held(());
+
+impl Held {
+    /// Writes the lines so far; later ones are written as they come.
+    pub fn release(self) {
+        let held = LOG.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+        held.iter().flatten().for_each(|line| to_stderr(line));
+    }
+}
+
+static LOG: Log = Log { held: Mutex::new(Some(Vec::new())) };
+
+struct Log {
+    held: Mutex<Option<Vec<String>>>,
+}
+
+impl Log {
+    fn write(&self, line: &str) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = &mut *held {
+            return held.push(line.to_owned());
+        }
+        drop(held);
+        to_stderr(line);
+    }
 }
 
 /// What a pipe that is writable takes without waiting.

@@ -45,10 +45,11 @@ fn main() -> ExitCode {
 }
 
 fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
+    let log = log::start(settings.log);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
     let node = NodeHalf::plan(settings)?;
     let listeners = web::bind(&settings.web)?;
-    log::start(settings.log);
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
+    log.release();
     let host = host::Facts::look(&settings.paths);
     for restriction in host.restrictions() {
         tracing::warn!("{restriction}");

@@ -56,10 +56,24 @@ fn bad_flags_end_it_with_one_line() {
         (&["--collector.netdev.device-exclude=("], "device-exclude"),
         (&["--collector.diskstats.device-include=["], "device-include"),
         (&["--collector.filesystem.mount-points-exclude=*"], "mount-points-exclude"),
+        (
+            &["--collector.diskstats.ignored-devices=sd", "--collector.netdev.device-exclude=("],
+            "device-exclude",
+        ),
     ] {
         let line = refused(flags);
         assert!(line.contains(word), "{flags:?}: {line}");
     }
+}
+
+#[test]
+fn what_the_flags_are_warned_of_is_in_the_log() {
+    let exporter = Exporter::start(&["--ebpf=off", "--collector.diskstats.ignored-devices=^sd"]);
+    assert!(exporter.process.says("listening", Duration::from_secs(5)));
+    let said = exporter.process.said();
+    let place = |text| said.find(text).unwrap_or_else(|| panic!("{text} is missing:\n{said}"));
+    assert!(place("msg=\"starting\"") < place("--collector.diskstats.ignored-devices is the old name"));
+    assert!(place("is the old name") < place("listening"));
 }
 
 #[test]
