@@ -1,124 +1,140 @@
-//! A file system that never answers costs its own rows and nothing else.
+//! What never answers costs its own rows and nothing else.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fs::File;
-use std::os::fd::AsRawFd;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+mod hang_support;
 
-use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
-use rustix::process::Signal;
-use rustix::thread::{UnshareFlags, unshare_unsafe};
-use tests::exporter::Exporter;
-use tests::http::{Connection, free_address};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use hang_support::frozen::Frozen;
+use hang_support::fuse::DeadMount;
+use hang_support::{Hangs, Scene, outcome, own_mounts};
 use tests::live;
 use tests::page::Page;
 use tests::running::until;
 use tests::temp::TempDir;
 
-/// A FUSE mount whose server reads no request. Only this thread and what it starts can see it.
-struct DeadMount {
-    server: Option<File>,
-    at: PathBuf,
+/// What the label `device_error` says of a mount that does not answer.
+const STUCK: &str = "mountpoint timeout";
+
+fn has_fuse() -> bool {
+    live::need("FUSE", Path::new("/dev/fuse").exists())
 }
 
-impl DeadMount {
-    fn new(at: PathBuf) -> Self {
-        // SAFETY: the thread leaves the mount namespace only; its file descriptors stay as they are.
-        unsafe { unshare_unsafe(UnshareFlags::NEWNS) }.unwrap();
-        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
-        let server = File::options().read(true).write(true).open("/dev/fuse").unwrap();
-        let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", server.as_raw_fd());
-        let options = std::ffi::CString::new(options).unwrap();
-        mount("dead", &at, "fuse", MountFlags::empty(), Some(options.as_c_str())).unwrap();
-        Self { server: Some(server), at }
-    }
-
-    /// Ends every wait on the mount with an error.
-    fn give_up(&mut self) {
-        self.server = None;
-    }
+/// The figures of the file system that is mounted there, and the label that says why there are none.
+fn file_system(page: &Page, at: &Path) -> (Option<f64>, Option<String>) {
+    let point = [("mountpoint", at.to_str().unwrap())];
+    let error = page.matching("node_filesystem_device_error", &point).next();
+    let label = error.and_then(|sample| sample.labels.get("device_error")).cloned();
+    assert_eq!(
+        error.map(|sample| sample.value),
+        label.as_ref().map(|label| f64::from(u8::from(!label.is_empty())))
+    );
+    (page.value("node_filesystem_size_bytes", &point), label)
 }
 
-impl Drop for DeadMount {
-    fn drop(&mut self) {
-        self.give_up();
-        let _ = unmount(&self.at, UnmountFlags::DETACH);
-    }
-}
-
-/// A /proc without process 1, so that the exporter takes its own mounts for the host's.
-fn proc_of_this_namespace() -> TempDir {
-    let folder = TempDir::new("proc");
-    for name in ["self", "loadavg", "stat", "meminfo", "diskstats", "net", "cpuinfo", "cgroups"] {
-        std::os::unix::fs::symlink(format!("/proc/{name}"), folder.path().join(name)).unwrap();
-    }
-    folder
-}
-
-fn scrape(exporter: &Exporter, timeout: &str) -> (Page, Duration) {
-    let begun = Instant::now();
-    let headers = [("X-Prometheus-Scrape-Timeout-Seconds", timeout), ("Connection", "close")];
-    let answer = Connection::open(exporter.address).unwrap().request("GET", "/metrics", &headers).unwrap();
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    (Page::parse(&answer.text()), begun.elapsed())
-}
-
-fn outcome(page: &Page) -> Option<String> {
-    let collector = [("collector", "filesystem")];
-    let mut outcomes = page.matching("nodetally_collector_outcome", &collector);
-    outcomes.next().and_then(|sample| sample.labels.get("outcome")).cloned()
-}
-
-fn threads(exporter: &Exporter) -> usize {
-    std::fs::read_dir(format!("/proc/{}/task", exporter.process.pid())).unwrap().count()
+/// What a FUSE mount gives that answers.
+fn alive() -> (Option<f64>, Option<String>) {
+    (Some(4_096_000.0), Some(String::new()))
 }
 
 #[test]
-fn a_dead_mount_delays_no_scrape_past_its_deadline_and_keeps_one_thread() {
-    if !live::root() {
+fn a_dead_mount_costs_its_own_figures() {
+    if !live::root() || !has_fuse() {
         return;
     }
-    let folder = TempDir::new("dead-mount");
-    let mut dead = DeadMount::new(folder.path().to_owned());
-    let procfs = proc_of_this_namespace();
-    let flags = [
-        &format!("--path.procfs={}", procfs.path().display()),
-        "--ebpf=off",
-        "--no-container",
-        "--scrape.share=0",
-    ];
-    let address = free_address();
-    let exporter = Exporter::start_at(address, &flags);
+    own_mounts();
+    let folders = [TempDir::new("dead"), TempDir::new("dead"), TempDir::new("lively")];
+    let [first, second, lively] = [0, 1, 2].map(|index: usize| folders[index].path());
+    let mut mounts = [first, second, lively].map(DeadMount::new);
+    mounts[2].let_go();
+    let mut scene = Scene::new(mounts, &["--ebpf=require"]);
 
-    let mut seen = Vec::new();
-    for _ in 0..3 {
-        let (page, took) = scrape(&exporter, "1");
-        assert!(took < Duration::from_secs(1), "took {took:?}");
-        assert_eq!(outcome(&page).as_deref(), Some("late"));
-        assert_eq!(page.value("node_scrape_collector_success", &[("collector", "filesystem")]), Some(0.0));
-        assert!(page.value("node_load1", &[]).is_some(), "the others are served");
-        assert_eq!(exporter.get("/-/healthy").status, 200);
-        seen.push(threads(&exporter));
+    scene.scrape_often(|page| {
+        assert_eq!(outcome(page, "filesystem"), "ok");
+        for dead in [first, second] {
+            assert_eq!(file_system(page, dead), (None, Some(STUCK.to_owned())));
+        }
+        let (size, error) = file_system(page, Path::new("/"));
+        assert!(size.is_some_and(|size| size > 0.0) && error.as_deref() == Some(""), "{size:?} {error:?}");
+        assert_eq!(file_system(page, lively), alive(), "it stands behind those that hang");
+    });
+    assert_eq!(scene.hanging(), 2, "one thread for each mount");
+    scene.ends_and_starts_anew();
+    assert_eq!(file_system(&scene.scrape(), first).1.as_deref(), Some(STUCK));
+
+    scene.hangs[0].let_go();
+    let is_back = |scene: &Scene<_>, at| {
+        let seen = || file_system(&scene.scrape(), at) == alive();
+        until(Duration::from_secs(10), seen)
+    };
+    assert!(is_back(&scene, first), "it did not come back");
+    assert_eq!(file_system(&scene.scrape(), second).1.as_deref(), Some(STUCK), "the other one is dead still");
+    scene.hangs[1].let_go();
+    assert!(is_back(&scene, second), "it did not come back");
+    scene.ended_are_gone();
+}
+
+#[test]
+fn a_textfile_directory_that_does_not_answer_is_late() {
+    if !live::root() || !has_fuse() {
+        return;
     }
-    assert_eq!(seen[0], seen[2], "a late collector keeps the thread it has: {seen:?}");
-    let (page, _) = scrape(&exporter, "1");
-    let late = page.value("nodetally_late_collectors_total", &[("collector", "filesystem")]);
-    assert_eq!(late, Some(4.0));
+    own_mounts();
+    let folder = TempDir::new("dead");
+    let dead = DeadMount::new(folder.path());
+    let directory = format!("--collector.textfile.directory={}", folder.path().display());
+    let mut scene = Scene::new(dead, &["--ebpf=require", &directory]);
+    is_late(&mut scene);
+    scene.hangs.let_go();
+    let is_back = || {
+        let page = scene.scrape();
+        let error = page.value("node_textfile_scrape_error", &[]);
+        outcome(&page, "textfile") == "ok" && error == Some(1.0)
+    };
+    assert!(until(Duration::from_secs(10), is_back), "it did not come back");
+    scene.ended_are_gone();
+}
 
-    // It ends at once although the thread still hangs, and its port is free for the next one.
-    exporter.process.signal(Signal::TERM);
-    assert!(
-        until(Duration::from_secs(2), || std::net::TcpListener::bind(address).is_ok()),
-        "the port is still taken: {}",
-        exporter.process.said()
-    );
-    let exporter = Exporter::start_at(address, &flags);
-    assert_eq!(outcome(&scrape(&exporter, "1").0).as_deref(), Some("late"));
+#[test]
+fn a_frozen_disk_holds_the_textfile_collector_alone() {
+    let has = |tool: &str| Command::new(tool).arg("-V").output().is_ok();
+    if !live::root() || !live::need("mkfs.ext4 and fsfreeze", has("mkfs.ext4") && has("fsfreeze")) {
+        return;
+    }
+    own_mounts();
+    let frozen = Frozen::new("a.prom", "from_a_file 1\n");
+    let flag = |folder: &Path| format!("--collector.textfile.directory={}", folder.display());
+    let (below, above) = (flag(frozen.below()), flag(frozen.above()));
 
-    dead.give_up();
-    assert!(
-        until(Duration::from_secs(5), || outcome(&scrape(&exporter, "1").0).as_deref() == Some("ok")),
-        "the collector did not come back"
-    );
+    // What is frozen itself is read as ever.
+    let scene = Scene::new(frozen, &["--ebpf=off", &below]);
+    let page = scene.scrape();
+    assert_eq!((outcome(&page, "textfile").as_str(), page.value("from_a_file", &[])), ("ok", Some(1.0)));
+    assert!(file_system(&page, scene.hangs.below()).0.is_some());
+    let frozen = scene.end();
+
+    let mut scene = Scene::new(frozen, &["--ebpf=require", &above]);
+    is_late(&mut scene);
+    scene.hangs.let_go();
+    let is_back = || scene.scrape().value("from_a_file", &[]) == Some(1.0);
+    assert!(until(Duration::from_secs(10), is_back), "it did not come back");
+    assert_eq!(outcome(&scene.scrape(), "textfile"), "ok");
+    scene.ended_are_gone();
+}
+
+/// The textfile collector does not come back, and that is all.
+fn is_late(scene: &mut Scene<impl Hangs>) {
+    scene.scrape_often(|page| {
+        let collector = [("collector", "textfile")];
+        assert_eq!(outcome(page, "textfile"), "late");
+        assert_eq!(page.value("node_scrape_collector_success", &collector), Some(0.0));
+        assert_eq!(outcome(page, "filesystem"), "ok");
+    });
+    let late = scene.scrape().value("nodetally_late_collectors_total", &[("collector", "textfile")]);
+    assert_eq!(late, Some(21.0));
+    assert!(scene.hanging() >= 1, "a thread is held");
+    scene.ends_and_starts_anew();
+    assert_eq!(outcome(&scene.scrape(), "textfile"), "late");
 }

@@ -11,7 +11,7 @@ pub(crate) use filter::{current, pattern};
 pub use flags::{Asked, FlagValues, exporter_flags, parse};
 pub use settings::{
     ContainerSettings, CpuSource, EbpfMode, LogFormat, LogSettings, Paths, ScrapeSettings, Settings,
-    WebSettings,
+    WebSettings, duration,
 };
 
 /// What is wrong with the command line, in one line for its author.

@@ -219,8 +219,11 @@ fn folder(flags: &FlagValues, name: &str) -> Result<PathBuf, ConfigError> {
     }
 }
 
-/// `300ms`, `20s`, `5m`, `1h`, or `0`.
-fn duration(flags: &FlagValues, name: &str) -> Result<Duration, ConfigError> {
+/// A flag's time: `300ms`, `20s`, `5m`, `1h`, or `0`.
+///
+/// # Errors
+/// It is none, or longer than a day.
+pub fn duration(flags: &FlagValues, name: &str) -> Result<Duration, ConfigError> {
     let typed = flags.text(name);
     let unit = typed.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
     let number: Option<f64> = typed.strip_suffix(unit).and_then(|number| number.parse().ok());

@@ -146,7 +146,7 @@ impl NodeHalf {
     pub fn take_slow(&mut self, selected: u128, waited: Duration, page: &mut Page) {
         for entry in self.collectors.iter_mut().filter(|entry| entry.is_in(selected)) {
             let Runs::InPool(job) = entry.runs else { continue };
-            let ran = self.slow.take(job, |product| {
+            let ran = self.slow.read(job, |product| {
                 page.append(&product.page);
                 product.ran.take()
             });

@@ -9,6 +9,8 @@ use super::text;
 /// One mount, as its line tells it. Device, root and file system are as the kernel wrote them, octal escapes and all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mount<'a> {
+    /// Its number, which no other mount has while anything uses this one.
+    pub id: &'a [u8],
     /// What is mounted: a device, a server's export, or any word.
     pub device: &'a [u8],
     /// Where, with octal escapes: see [`unescape`].
@@ -30,7 +32,8 @@ pub fn mounts(mountinfo: &[u8]) -> impl Iterator<Item = Mount<'_>> {
 
 fn mount(line: &[u8]) -> Option<Mount<'_>> {
     let mut fields = line.split(|&byte| byte == b' ');
-    let number = fields.nth(2)?;
+    let id = fields.next()?;
+    let number = fields.nth(1)?;
     let colon = number.iter().position(|&byte| byte == b':')?;
     let (major, minor) = (number.get(..colon)?, number.get(colon + 1..)?);
     text::whole(major).and(text::whole(minor))?;
@@ -41,7 +44,7 @@ fn mount(line: &[u8]) -> Option<Mount<'_>> {
     let (fstype, device) = (fields.next()?, fields.next()?);
     let super_options = fields.next().unwrap_or_default();
     let readonly = is_readonly(options) || is_readonly(super_options);
-    (!point.is_empty()).then_some(Mount { device, point, fstype, major, minor, readonly })
+    (!point.is_empty()).then_some(Mount { id, device, point, fstype, major, minor, readonly })
 }
 
 fn is_readonly(options: &[u8]) -> bool {
@@ -119,6 +122,7 @@ mod tests {
         assert_eq!(
             found[0],
             Mount {
+                id: b"29",
                 device: b"/dev/vda1",
                 point: b"/",
                 fstype: b"ext4",

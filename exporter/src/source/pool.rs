@@ -34,6 +34,7 @@ struct Shared<T> {
     name: String,
     /// The most threads that there may be.
     most: usize,
+    patience: Duration,
     state: Mutex<State<T>>,
     /// For the pool's threads: a queue waits.
     work: Condvar,
@@ -108,6 +109,10 @@ impl<T: Default + Send + 'static> Pool<T> {
     /// # Errors
     /// What the kernel says to a new thread.
     pub fn start(name: &str, most: usize) -> io::Result<Self> {
+        Self::with_patience(name, most, PATIENCE)
+    }
+
+    fn with_patience(name: &str, most: usize, patience: Duration) -> io::Result<Self> {
         let now = Instant::now();
         let state = State {
             slots: Vec::new(),
@@ -125,7 +130,8 @@ impl<T: Default + Send + 'static> Pool<T> {
             is_stopped: false,
         };
         let (name, state) = (name.to_owned(), Mutex::new(state));
-        let shared = Arc::new(Shared { name, most, state, work: Condvar::new(), done: Condvar::new() });
+        let shared =
+            Arc::new(Shared { name, most, patience, state, work: Condvar::new(), done: Condvar::new() });
         let theirs = Arc::clone(&shared);
         std::thread::Builder::new().name(shared.name.clone()).spawn(move || {
             thread::leave_descriptor_table();
@@ -177,7 +183,10 @@ impl<T: Default + Send + 'static> Pool<T> {
         state.queue.clear();
         state.queue.extend(here.map(|job| job.0));
         state.pending = state.queue.len();
-        if state.pending > 0 {
+        let is_any = state.pending > 0;
+        // Whoever is woken wants the lock.
+        drop(guard);
+        if is_any {
             self.shared.work.notify_one();
         }
     }
@@ -192,18 +201,17 @@ impl<T: Default + Send + 'static> Pool<T> {
                 state.queue.clear();
                 return;
             };
-            let look_again = state.watch(now, left, &self.shared.work);
+            let look_again = self.shared.watch(&mut state, now, left);
             state =
                 self.shared.done.wait_timeout(state, look_again).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// What a job has made since it was asked for; `None` if it is late.
-    pub fn take<R>(&mut self, job: JobId, read: impl FnOnce(&mut T) -> R) -> Option<R> {
+    pub fn read<R>(&mut self, job: JobId, read: impl FnOnce(&mut T) -> R) -> Option<R> {
         let mut state = self.shared.lock();
         let round = state.round;
         let slot = state.slots.get_mut(job.0).filter(|slot| slot.finished == round)?;
-        slot.finished = 0;
         slot.held.as_mut().map(|held| read(&mut held.product))
     }
 }
@@ -217,20 +225,6 @@ impl<T> Drop for Pool<T> {
 }
 
 impl<T> State<T> {
-    /// Lets another thread take over where one has been at its job for too long. Gives when to look again.
-    fn watch(&mut self, now: Instant, left: Duration, work: &Condvar) -> Duration {
-        let Ok(waiting @ 1..) = u32::try_from(self.queue.len()) else { return left };
-        let patience = (left / waiting.saturating_add(1)).clamp(LEAST_PATIENCE, PATIENCE);
-        let since = now.saturating_duration_since(self.began);
-        if self.runner.is_some() && since < patience {
-            return patience.saturating_sub(since).min(left);
-        }
-        // Nobody runs the queue, or not any more. (A thread that has just been told may be told twice.)
-        self.runner = None;
-        work.notify_one();
-        patience.min(left)
-    }
-
     /// The next job, for the thread that runs the queue.
     fn begin(&mut self, thread: u64, most: usize) -> Option<Run<T>> {
         self.discarded.clear();
@@ -275,6 +269,20 @@ impl<T> Shared<T> {
 }
 
 impl<T: Send + 'static> Shared<T> {
+    /// Lets another thread take over where one has been at its job for too long. Gives when to look again.
+    fn watch(&self, state: &mut State<T>, now: Instant, left: Duration) -> Duration {
+        let Ok(waiting @ 1..) = u32::try_from(state.queue.len()) else { return left };
+        let patience = (left / waiting.saturating_add(1)).max(LEAST_PATIENCE).min(self.patience);
+        let since = now.saturating_duration_since(state.began);
+        if state.runner.is_some() && since < patience {
+            return patience.saturating_sub(since).min(left);
+        }
+        // Nobody runs the queue, or not any more. (A thread that has just been told may be told twice.)
+        state.runner = None;
+        self.work.notify_one();
+        patience.min(left)
+    }
+
     /// What a thread of the pool does.
     fn serve(self: Arc<Self>, thread: u64) {
         let mut state = self.lock();
@@ -287,7 +295,9 @@ impl<T: Send + 'static> Shared<T> {
             (run.held.job)(&mut run.held.product, run.deadline);
             state = self.lock();
             if state.end(run) {
+                drop(state);
                 self.done.notify_one();
+                state = self.lock();
             }
         }
     }
@@ -342,7 +352,7 @@ mod tests {
     use super::*;
 
     fn soon() -> Instant {
-        Instant::now() + Duration::from_millis(500)
+        Instant::now() + Duration::from_secs(1)
     }
 
     fn later() -> Instant {
@@ -371,18 +381,18 @@ mod tests {
 
     #[test]
     fn one_thread_runs_all_in_order() {
-        let mut pool: Pool<Option<(ThreadId, Instant)>> = Pool::start("orderly", 9).expect("starts");
+        let mut pool: Pool<Option<(ThreadId, Instant)>> =
+            Pool::with_patience("orderly", 9, Duration::from_mins(1)).expect("starts");
         let job = |product: &mut Option<_>, _| *product = Some((std::thread::current().id(), Instant::now()));
         let jobs: Vec<_> = (0..20).map(|_| pool.add(job)).collect();
         for _ in 0..3 {
             round(&mut pool, &jobs, later());
             let made: Vec<_> =
-                jobs.iter().map(|&job| pool.take(job, |made| *made).flatten().expect("has run")).collect();
+                jobs.iter().map(|&job| pool.read(job, |made| *made).flatten().expect("has run")).collect();
             assert!(made.is_sorted_by_key(|(_, when)| *when));
-            assert_eq!(pool.take(jobs[0], |_| ()), None, "a product is taken once");
         }
         round(&mut pool, &jobs[..1], later());
-        assert_eq!(pool.take(jobs[1], |_| ()), None, "was not asked for");
+        assert_eq!(pool.read(jobs[1], |_| ()), None, "was not asked for");
         settles(&pool, IDLE);
     }
 
@@ -393,7 +403,7 @@ mod tests {
         jobs.push(pool.add(|product, _| *product += 1));
         for served in 1..4 {
             round(&mut pool, &jobs, soon());
-            let made: Vec<_> = jobs.iter().map(|&job| pool.take(job, |made| *made)).collect();
+            let made: Vec<_> = jobs.iter().map(|&job| pool.read(job, |made| *made)).collect();
             assert_eq!(made, [None, None, None, None, None, Some(served)]);
             // One for each that hangs, one that ran the rest, one to take over from it.
             assert!(pool.shared.lock().threads <= 7, "{}", pool.shared.lock().threads);
@@ -407,7 +417,7 @@ mod tests {
             numbers.send(8).expect("the job waits");
         }
         round(&mut pool, &jobs, later());
-        assert_eq!(pool.take(jobs[0], |made| *made), Some(8), "what came late is not served");
+        assert_eq!(pool.read(jobs[0], |made| *made), Some(8), "what came late is not served");
         drop(pool);
         let deadline = later();
         while numbers[0].send(0).is_ok() {
@@ -422,12 +432,12 @@ mod tests {
         let (numbers, mut jobs): (Vec<_>, Vec<_>) = (0..3).map(|_| waits(&mut pool)).unzip();
         jobs.push(pool.add(|product, _| *product = 1));
         round(&mut pool, &jobs, soon());
-        assert!(jobs.iter().all(|&job| pool.take(job, |_| ()).is_none()));
+        assert!(jobs.iter().all(|&job| pool.read(job, |_| ()).is_none()));
         assert_eq!(jobs.iter().filter(|&&job| pool.is_away(job)).count(), 2);
         pool.remove(jobs[0]);
         drop(numbers);
         round(&mut pool, &jobs[3..], later());
-        assert_eq!(pool.take(jobs[3], |made| *made), Some(1));
+        assert_eq!(pool.read(jobs[3], |made| *made), Some(1));
         let deadline = later();
         while pool.shared.lock().busy > 0 {
             assert!(Instant::now() < deadline, "the threads did not come back");
@@ -454,16 +464,16 @@ mod tests {
         let keeper = pool.add(keeps(of_the_process.as_raw_fd()));
         let (mut seen, mut held) = (HashSet::new(), Vec::new());
         while seen.len() < 3 {
-            assert!(held.len() < 90, "the same threads each time: {seen:?}");
-            round(&mut pool, &[keeper], later());
-            let (thread, is_well) = pool.take(keeper, |made| *made).flatten().expect("has run");
-            assert!(is_well);
-            seen.insert(thread);
-            // Whichever thread takes this is out of the way.
+            assert!(held.len() < 20, "the same threads each time: {seen:?}");
+            // The thread that has run it is then out of the way.
             let (numbers, waiting) = channel::<()>();
             let hangs = pool.add(move |_, _| assert!(waiting.recv().is_err()));
             held.push(numbers);
-            round(&mut pool, &[hangs], Instant::now() + Duration::from_millis(20));
+            round(&mut pool, &[keeper, hangs], soon());
+            if let Some((thread, is_well)) = pool.read(keeper, |made| *made).flatten() {
+                assert!(is_well);
+                seen.insert(thread);
+            }
         }
     }
 }

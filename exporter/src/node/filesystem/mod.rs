@@ -1,16 +1,22 @@
 //! Space, files and state of mounted file systems.
 
+mod ask;
 mod errno;
 mod mount;
 
-use self::mount::{Mount, Rules};
+use std::time::{Duration, Instant};
+
+use self::{
+    ask::Asker,
+    mount::{Mount, Rules},
+};
 use crate::{
     collector::{Collector, Context, Descriptor, Failure, Flag, Pace, Takes},
-    config::{ConfigError, Filter, FilterFlags},
+    config::{ConfigError, Filter, FilterFlags, duration},
     metric::{Family, Page},
     source::{
         file::{KeptFile, ReadError, Serves},
-        mount::{Space, space},
+        mount::Space,
     },
 };
 
@@ -21,7 +27,8 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
     summary: "space, files and state of mounted file systems",
     reads: "/proc/1/mountinfo, else /proc/self/mountinfo; statfs(2)",
     since: "2.6.26",
-    // A server that does not answer holds statfs for as long as it likes.
+    // A server that does not answer holds statfs for as long as it likes. (`ask` sees to that; the list of mounts may
+    // wait, too.)
     pace: Pace::MayBlock,
     flags: &[
         Flag {
@@ -63,14 +70,14 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
             help: "Old name of fs-types-exclude",
         },
         Flag {
-            name: "collector.filesystem.mount-timeout",
+            name: MOUNT_TIMEOUT,
             takes: Takes::Text { placeholder: "TIME", default: "5s" },
-            help: "Accepted and not used: the scrape's deadline counts",
+            help: "How long a mount may take to answer, if the scrape's deadline is not before",
         },
         Flag {
-            name: "collector.filesystem.stat-workers",
+            name: STAT_WORKERS,
             takes: Takes::Text { placeholder: "N", default: "4" },
-            help: "Accepted and not used",
+            help: "Accepted and not used: one thread asks, and one more for each mount that does not answer",
         },
     ],
     families: &[
@@ -87,6 +94,8 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
     build: Filesystem::build,
 };
 
+const MOUNT_TIMEOUT: &str = "collector.filesystem.mount-timeout";
+const STAT_WORKERS: &str = "collector.filesystem.stat-workers";
 const OLD_POINTS: &str = "collector.filesystem.ignored-mount-points";
 const OLD_FSTYPES: &str = "collector.filesystem.ignored-fs-types";
 const POINTS: FilterFlags = FilterFlags {
@@ -148,6 +157,9 @@ struct Filesystem {
     /// The list that `mounts` was made of.
     mountinfo: Vec<u8>,
     mounts: Vec<Mount>,
+    patience: Duration,
+    /// Begun at the first scrape, so that its threads share nothing with the process' first one.
+    asker: Option<Asker>,
 }
 
 impl Filesystem {
@@ -155,23 +167,30 @@ impl Filesystem {
         let procfs = &context.paths.procfs;
         let points = Filter::from_flags(context.flags, &POINTS)?;
         let fstypes = Filter::from_flags(context.flags, &FSTYPES)?;
+        let workers = context.flags.text(STAT_WORKERS);
+        if workers.parse::<u32>().is_err() {
+            return Err(ConfigError::flag(STAT_WORKERS, workers, "expected a number"));
+        }
         Ok(Box::new(Self {
             first: KeptFile::new(procfs.join("1/mountinfo"), Serves::Records),
             own: KeptFile::new(procfs.join("self/mountinfo"), Serves::Records),
             rules: Rules::new(points, fstypes, &context.paths.rootfs),
             mountinfo: Vec::new(),
             mounts: Vec::new(),
+            patience: duration(context.flags, MOUNT_TIMEOUT)?,
+            asker: None,
         }))
     }
 
-    fn list(&mut self) -> Result<(), Failure> {
+    /// Takes in the list of mounts; tells whether it is another one than before.
+    fn list(&mut self) -> Result<bool, Failure> {
         let mountinfo = match self.first.read() {
             Ok(text) => text,
             Err(error) if is_hidden(&error) => self.own.read()?,
             Err(error) => return Err(error.into()),
         };
         if mountinfo == self.mountinfo && !mountinfo.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         self.mounts = mount::shown(mountinfo, &self.rules);
         self.mountinfo.clear();
@@ -179,7 +198,7 @@ impl Filesystem {
         if crate::source::mount::mounts(mountinfo).next().is_none() {
             return Err(Failure::unreadable(self.first.path(), "lines of mounts"));
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -189,11 +208,21 @@ fn is_hidden(error: &ReadError) -> bool {
 
 impl Collector for Filesystem {
     fn collect(&mut self, page: &mut Page) -> Result<(), Failure> {
-        self.list()?;
-        for mount in &mut self.mounts {
-            let answer = space(&mount.path);
-            mount.take(answer);
+        self.collect_until(Instant::now() + self.patience, page)
+    }
+
+    fn collect_until(&mut self, deadline: Instant, page: &mut Page) -> Result<(), Failure> {
+        let is_another = self.list()?;
+        let is_first = self.asker.is_none();
+        let asker = match &mut self.asker {
+            Some(asker) => asker,
+            none => none
+                .insert(Asker::new().map_err(|error| Failure::Broken(format!("start a thread: {error}")))?),
+        };
+        if is_another || is_first {
+            asker.follow(&self.mounts);
         }
+        asker.ask(&mut self.mounts, self.patience, deadline);
         for (family, value) in SPACE {
             let mut samples = page.family(family);
             for mount in &self.mounts {
@@ -203,7 +232,7 @@ impl Collector for Filesystem {
             }
         }
         let mut samples = page.family(&READONLY);
-        self.mounts.iter().for_each(|mount| samples.sample(&mount.labels, mount.readonly));
+        self.mounts.iter().for_each(|mount| samples.sample(&mount.labels, mount.is_readonly()));
         let mut samples = page.family(&DEVICE_ERROR);
         self.mounts.iter().for_each(|mount| samples.sample(&mount.labels, mount.space().is_none()));
         let mut samples = page.family(&MOUNT_INFO);

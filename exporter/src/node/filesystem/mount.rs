@@ -51,16 +51,37 @@ impl Rules {
 pub(super) struct Mount {
     device: Vec<u8>,
     point: Vec<u8>,
-    fstype: Vec<u8>,
+    pub fstype: Vec<u8>,
     /// Where it is seen from here.
     pub path: CString,
-    pub readonly: bool,
+    /// The number of the mount that the path leads to: the last one there.
+    pub id: Vec<u8>,
+    readonly: bool,
     /// The labels of all families but `node_filesystem_mount_info`.
     pub labels: Labels,
     /// The labels of that one: more than one where mounts of the same name lie upon each other.
     pub infos: Vec<Labels>,
     /// The answer of the last statfs; its error is part of the labels.
-    answer: Result<Space, Errno>,
+    answer: Result<Space, Trouble>,
+}
+
+/// Why a mount has no figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// It says so.
+    Error(Errno),
+    /// It has not answered yet.
+    Stuck,
+}
+
+impl Trouble {
+    /// As the reference calls it.
+    fn text(self) -> String {
+        match self {
+            Self::Error(errno) => errno::text(errno),
+            Self::Stuck => "mountpoint timeout".to_owned(),
+        }
+    }
 }
 
 impl Mount {
@@ -69,10 +90,15 @@ impl Mount {
         self.answer.as_ref().ok()
     }
 
+    /// Whether it cannot be written. The reference says no of one that does not answer.
+    pub fn is_readonly(&self) -> bool {
+        self.readonly && self.answer != Err(Trouble::Stuck)
+    }
+
     /// Takes in what statfs said.
-    pub fn take(&mut self, answer: Result<Space, Errno>) {
+    pub fn take(&mut self, answer: Result<Space, Trouble>) {
         if answer.err() != self.answer.err() {
-            self.labels = self.labels_with(&answer.err().map(errno::text).unwrap_or_default());
+            self.labels = self.labels_with(&answer.err().map(Trouble::text).unwrap_or_default());
         }
         self.answer = answer;
     }
@@ -89,6 +115,7 @@ impl Mount {
 
 /// The mounts to show, each series once: of mounts that are named alike the first counts.
 pub(super) fn shown(mountinfo: &[u8], rules: &Rules) -> Vec<Mount> {
+    let tops: HashMap<_, _> = mount::mounts(mountinfo).map(|mount| (mount.point, mount.id)).collect();
     let mut places = HashMap::new();
     let mut infos = HashSet::new();
     let mut shown: Vec<Mount> = Vec::new();
@@ -108,12 +135,13 @@ pub(super) fn shown(mountinfo: &[u8], rules: &Rules) -> Vec<Mount> {
             point: point.to_vec(),
             fstype: found.fstype.to_vec(),
             path,
+            id: tops.get(found.point).copied().unwrap_or(found.id).to_vec(),
             readonly: found.readonly,
             labels: Labels::EMPTY,
             infos: Vec::new(),
-            answer: Err(Errno::INTR),
+            answer: Err(Trouble::Stuck),
         };
-        mount.labels = mount.labels_with(&errno::text(Errno::INTR));
+        mount.labels = mount.labels_with(&Trouble::Stuck.text());
         let info = Labels::new([
             ("device", found.device),
             ("major", found.major),
@@ -176,6 +204,7 @@ mod tests {
         let found = shown(text.as_bytes(), &rules("/"));
         assert_eq!(found.len(), 2);
         assert!(!found[0].readonly, "the first counts");
+        assert_eq!(found[0].id, b"4", "the last is the one that the path leads to");
         assert_eq!(found[0].infos.len(), 2, "two numbers");
         assert!(found[1].infos.is_empty(), "the same device, number and mount point");
         let invalid = shown(b"1 1 8:1 / /\xff rw - e d rw\n2 1 8:1 / /\xfe rw - e d rw\n", &rules("/"));
@@ -186,12 +215,16 @@ mod tests {
     fn an_error_is_a_label_until_it_is_gone() {
         let mut mount = shown(b"1 1 8:1 / /srv rw - ext4 d rw\n", &rules("/")).remove(0);
         let space = Space { block_size: 1, blocks: 1, free: 1, available: 1, files: 1, files_free: 1 };
-        mount.take(Err(Errno::ACCESS));
+        mount.take(Err(Trouble::Error(Errno::ACCESS)));
         assert_eq!(
             text(&mount.labels),
             r#"device="d",device_error="permission denied",fstype="ext4",mountpoint="/srv""#
         );
         assert!(mount.space().is_none());
+        mount.readonly = true;
+        assert!(mount.is_readonly());
+        mount.take(Err(Trouble::Stuck));
+        assert!(text(&mount.labels).contains("device_error=\"mountpoint timeout\"") && !mount.is_readonly());
         mount.take(Ok(space));
         assert_eq!(text(&mount.labels), r#"device="d",device_error="",fstype="ext4",mountpoint="/srv""#);
         assert_eq!(mount.space(), Some(&space));
