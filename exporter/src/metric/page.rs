@@ -37,9 +37,12 @@ impl Page {
     }
 
     /// Begins a family whose name is made from input; type and help are those of `pattern`, which stands for it.
+    /// One that the pattern does not stand for, as where the input's part of it is empty, is dropped and counted.
     pub fn named<'page>(&'page mut self, pattern: &'page Family, name: &'page str) -> Samples<'page> {
-        debug_assert!(pattern.covers(name), "{name} is no {}", pattern.name);
-        Samples { page: self, name, kind: pattern.kind, help: pattern.help, state: State::Unwritten }
+        let is_declared = pattern.covers(name);
+        self.dropped += u64::from(!is_declared);
+        let state = if is_declared { State::Unwritten } else { State::Refused };
+        Samples { page: self, name, kind: pattern.kind, help: pattern.help, state }
     }
 
     /// Takes over what another page holds; families that this one has already are dropped.
@@ -176,6 +179,14 @@ mod tests {
 
     fn text(page: &Page) -> &str {
         str::from_utf8(page.text()).expect("a page is UTF-8")
+    }
+
+    #[test]
+    fn a_name_without_its_own_part_is_dropped() {
+        static MADE: Family = Family::gauge("made_*", "Help.");
+        let mut page = Page::default();
+        page.named(&MADE, "made_").plain(1.0);
+        assert_eq!((text(&page), page.dropped()), ("", 1));
     }
 
     #[test]

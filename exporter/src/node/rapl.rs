@@ -57,14 +57,11 @@ impl Rapl {
         let mut used = BTreeMap::new();
         for entry in self.folder.names()? {
             let folder = self.folder.folder(&entry);
-            // What has no name, or none but a number, is no zone.
+            // What has no name is no zone.
             let Ok(name) = folder.text("name") else { continue };
             let name = String::from_utf8_lossy(&name).into_owned();
             let (zone, index) =
                 numbered(&name).unwrap_or((&name, used.get(&name).copied().unwrap_or_default()));
-            if zone.is_empty() {
-                continue;
-            }
             used.insert(zone.to_owned(), index.saturating_add(1));
             let joules = folder.whole("energy_uj")? as f64 / 1e6;
             let path = folder.path().to_string_lossy();

@@ -39,11 +39,11 @@ impl Own {
     /// # Errors
     /// Two families of one name.
     pub fn new(registry: Registry, dropped: IntCounter, process: bool) -> Result<Self, prometheus::Error> {
-        let build = Opts::new("nodetally_build_info", "1, with the version that runs.")
-            .const_label("version", env!("CARGO_PKG_VERSION"));
-        let build = Gauge::with_opts(build)?;
-        build.set(1.0);
-        registry.register(Box::new(build))?;
+        for build in builds() {
+            let build = Gauge::with_opts(build)?;
+            build.set(1.0);
+            registry.register(Box::new(build))?;
+        }
         let stages = GaugeVec::new(
             Opts::new(
                 "nodetally_scrape_stage_duration_seconds",
@@ -78,4 +78,22 @@ impl Own {
             }
         }
     }
+}
+
+/// What runs: by our name, and by the reference's, which dashboards find their hosts by.
+fn builds() -> [Opts; 2] {
+    let version = env!("CARGO_PKG_VERSION");
+    let reference = "1, with the version of nodetally, which stands in for node_exporter.";
+    let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+    let mut stock = Opts::new("node_exporter_build_info", reference)
+        .const_label("goarch", architecture)
+        .const_label("goos", "linux")
+        .const_label("version", version);
+    for unknown in ["branch", "goversion", "revision", "tags"] {
+        stock = stock.const_label(unknown, "");
+    }
+    [
+        Opts::new("nodetally_build_info", "1, with the version that runs.").const_label("version", version),
+        stock,
+    ]
 }

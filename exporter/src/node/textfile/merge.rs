@@ -61,6 +61,21 @@ impl Merged {
         true
     }
 
+    /// Leaves out the families whose name is that of another one's sums, counts or buckets, and names them.
+    pub fn remove_clashes(&mut self) -> BTreeSet<String> {
+        let is_part = |name: &str| {
+            let owner =
+                |suffix: &str| Some((self.0.get(name.strip_suffix(suffix)?)?.kind, suffix == "_bucket"));
+            ["_sum", "_count", "_bucket"].into_iter().filter_map(owner).any(|owner| match owner {
+                (Type::Summary, is_bucket) => !is_bucket,
+                (kind, _) => kind == Type::Histogram,
+            })
+        };
+        let clashes: BTreeSet<String> = self.0.keys().filter(|name| is_part(name)).cloned().collect();
+        self.0.retain(|name, _| !clashes.contains(name));
+        clashes
+    }
+
     /// Each family's text, from its HELP line on.
     pub fn sections(&self) -> Vec<Vec<u8>> {
         self.0.iter().map(|(name, one)| one.section(name)).collect()
@@ -159,6 +174,7 @@ mod tests {
                 agree &= merged.add(family, Path::new(&format!("f{index}")));
             }
         }
+        merged.remove_clashes();
         (String::from_utf8(merged.sections().concat()).expect("is UTF-8"), agree)
     }
 
@@ -183,6 +199,15 @@ mod tests {
         let (text, agree) = merge(&["# TYPE x gauge\nx 1\n", "# TYPE x counter\nx{a=\"1\"} 2\n"]);
         assert_eq!(text, "# HELP x Metric read from f0\n# TYPE x gauge\nx 1\n");
         assert!(agree);
+    }
+
+    #[test]
+    fn the_parts_of_a_summary_are_no_family_of_their_own() {
+        let summary = "# HELP s S.\n# TYPE s summary\ns_sum 1\ns_count 2\n";
+        let alone = merge(&[summary]);
+        assert_eq!(merge(&[summary, "s_count 3\ns_sum{a=\"1\"} 4\n"]), alone);
+        assert_eq!(merge(&["s_count 3\n", summary]), alone);
+        assert!(merge(&[summary, "s_bucket 5\n"]).0.ends_with("s_bucket 5\n"));
     }
 
     #[test]

@@ -179,6 +179,9 @@ fn make<'a>(files: impl Iterator<Item = &'a Path>) -> Made {
         }
     }
     made.mtimes.dedup_by(|one, other| one.0 == other.0);
+    for name in merged.remove_clashes() {
+        made.complaints.push(format!("{name} is a part of another file's summary or histogram too"));
+    }
     made.sections = merged.sections();
     made
 }
