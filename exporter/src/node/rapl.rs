@@ -117,7 +117,6 @@ mod tests {
             ("intel-rapl:0:0", "core\n", "2\n"),
             ("intel-rapl:1", "package-1\n", "0\n"),
             ("intel-rapl:1:0", "core\n", "18446744073709551615\n"),
-            ("intel-rapl:2", "-3\n", "7\n"),
         ] {
             root.fill(&format!("class/powercap/{entry}"), &[("name", name), ("energy_uj", energy)]);
         }
