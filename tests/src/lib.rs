@@ -16,4 +16,5 @@ pub mod pack;
 pub mod page;
 pub mod prometheus;
 pub mod running;
+pub mod systemd;
 pub mod temp;

@@ -336,7 +336,7 @@ fn nonsense_from_the_bus_breaks_the_collector_and_nothing_else() {
         let page = exporter.page();
         assert_eq!((outcome(&page, "systemd").as_str(), success(&page, "systemd")), ("broken", 0.0));
         assert!(page.value("node_load1", &[]).is_some(), "the others are served");
-        assert!(exporter.process.said().contains(why), "{}", exporter.process.said());
+        assert!(exporter.process.says(why, Duration::from_secs(10)), "{}", exporter.process.said());
         server.say(None);
         assert_eq!(samples(&exporter.page()), good);
     }
@@ -358,6 +358,7 @@ fn no_bus_is_absent_and_said_once() {
         let page = exporter.page();
         assert_eq!((outcome(&page, "logind").as_str(), success(&page, "logind")), ("absent", 0.0));
     }
+    exporter.process.says("collector has no data", Duration::from_secs(10));
     let said = exporter.process.said();
     assert_eq!(said.matches("collector has no data").count(), 1, "{said}");
     // A bus without such a peer has nothing to tell either; one that refuses is broken.

@@ -8,6 +8,7 @@ use std::{
     os::unix::net::UnixListener,
     process::Command,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tests::{
@@ -182,7 +183,7 @@ fn nonsense_from_supervisord_breaks_the_collector_and_nothing_else() {
         let page = exporter.page();
         assert_eq!((outcome(&page, "supervisord").as_str(), samples(&page).len()), ("broken", 0));
         assert!(page.value("node_load1", &[]).is_some(), "the others are served");
-        assert!(exporter.process.said().contains(why), "{}", exporter.process.said());
+        assert!(exporter.process.says(why, Duration::from_secs(10)), "{}", exporter.process.said());
     }
     *server.says.lock().unwrap() = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".to_vec();
     assert_eq!(outcome(&exporter.page(), "supervisord"), "broken");

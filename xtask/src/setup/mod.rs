@@ -25,6 +25,8 @@ pub const TEST: &[Need] = &[
     Need::Tool(Tool::Debootstrap),
     Need::Tool(Tool::Busybox),
     Need::Tool(Tool::Strace),
+    Need::Tool(Tool::Systemd),
+    Need::Tool(Tool::Dbus),
     Need::Prometheus,
     Need::NodeExporter,
     Need::Nightly,

@@ -45,6 +45,10 @@ pub enum Tool {
     Busybox,
     /// Counts system calls.
     Strace,
+    /// Process 1 of a test's own namespaces.
+    Systemd,
+    /// The bus that systemd is asked over.
+    Dbus,
 }
 
 impl Tool {
@@ -57,6 +61,8 @@ impl Tool {
             Self::Debootstrap => ("debootstrap", "debootstrap"),
             Self::Busybox => ("busybox", "busybox-static"),
             Self::Strace => ("strace", "strace"),
+            Self::Systemd => ("systemd", "systemd"),
+            Self::Dbus => ("dbus-daemon", "dbus"),
         }
     }
 }

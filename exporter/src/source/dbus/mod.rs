@@ -46,6 +46,12 @@ pub enum Error {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// The peer closed the connection; one error, wherever we noticed it.
+    #[error("{bus}: the connection was closed")]
+    Closed {
+        /// The bus' socket.
+        bus: String,
+    },
     /// No complete answer in time.
     #[error("{bus}: no complete answer in time")]
     Late {
@@ -349,10 +355,12 @@ impl Connection {
 
     fn failed(&self, call: &'static str, error: io::Error) -> Error {
         let bus = self.bus.clone();
-        if error.kind() == ErrorKind::WouldBlock {
-            Error::Late { bus }
-        } else {
-            Error::Call { call, bus, source: error }
+        match error.kind() {
+            ErrorKind::WouldBlock => Error::Late { bus },
+            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+                Error::Closed { bus }
+            }
+            _ => Error::Call { call, bus, source: error },
         }
     }
 

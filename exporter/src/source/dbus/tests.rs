@@ -206,7 +206,7 @@ fn a_peer_that_ends_early_or_is_silent_is_an_error() {
         1,
     );
     let error = ask(&mut fake.client(), 1).expect_err("ends");
-    assert!(matches!(error, Error::Call { call: "read", .. }), "{error}");
+    assert!(matches!(error, Error::Closed { .. }), "{error}");
 
     let (end, ended) = std::sync::mpsc::channel::<()>();
     let fake = Fake::new(
