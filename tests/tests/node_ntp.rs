@@ -170,3 +170,33 @@ fn answers_that_are_none_fail_as_the_reference_does() {
         assert_eq!(value(&page, "node_ntp_stratum"), None);
     }
 }
+
+/// The collector waits for a second at most, and no scrape waits for it past its own deadline.
+#[test]
+fn a_server_that_never_answers_delays_nobody() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = format!("--collector.ntp.server-port={}", silent.local_addr().unwrap().port());
+    let exporter = Exporter::start(&[
+        "--collector.disable-defaults",
+        "--collector.ntp",
+        "--collector.loadavg",
+        "--collector.filesystem",
+        &port,
+        "--ebpf=off",
+        "--no-container",
+        "--docker=",
+        "--scrape.share=0",
+    ]);
+    let outcome = |timeout: &str| {
+        let headers = [("X-Prometheus-Scrape-Timeout-Seconds", timeout), ("Connection", "close")];
+        let mut connection = http::Connection::open(exporter.address).unwrap();
+        let page = Page::parse(&connection.request("GET", "/metrics", &headers).unwrap().text());
+        assert!(value(&page, "node_load1").is_some() && value(&page, "node_ntp_stratum").is_none());
+        let success = |name| page.value("node_scrape_collector_success", &[("collector", name)]);
+        assert_eq!((success("ntp"), success("filesystem")), (Some(0.0), Some(1.0)));
+        page.matching("nodetally_collector_outcome", &[("collector", "ntp")]).next().unwrap().labels["outcome"].clone()
+    };
+    assert_eq!(outcome("0.3"), "late");
+    assert!(until(Duration::from_secs(20), || outcome("10") == "broken"));
+    assert!(exporter.process.said().contains("no answer within 1000 ms"), "{}", exporter.process.said());
+}

@@ -2,6 +2,7 @@
 
 mod link;
 mod names;
+mod table;
 
 #[cfg(feature = "fuzzing")]
 pub use names::fuzz as fuzz_names;
@@ -10,8 +11,8 @@ use std::{io, path::PathBuf};
 
 use regex::Regex;
 
-use self::{link::Writer, names::families};
-use super::{kept::Kept, names::Gathered};
+use self::{link::Writer, names::families, table::Table};
+use super::kept::Kept;
 use crate::{
     collector::{Collector, Context, Descriptor, Failure, Flag, Pace, Takes},
     config::{ConfigError, Filter, pattern},
@@ -80,7 +81,9 @@ struct Interface {
     driver: Option<Driver>,
     info: Labels,
     /// The family of each counter, once the driver has told its names.
-    families: Option<Vec<Option<Box<[u8]>>>>,
+    families: Option<Vec<Option<Box<str>>>>,
+    /// The counters of this scrape; none if they could not be read.
+    counters: Vec<u64>,
     link: Option<Link>,
 }
 
@@ -90,7 +93,7 @@ struct Ethtool<D> {
     wanted: Option<Regex>,
     drivers: D,
     interfaces: Kept<Interface>,
-    counters: Gathered,
+    table: Table,
     writer: Writer,
 }
 
@@ -109,7 +112,7 @@ impl<D: Drivers> Ethtool<D> {
             wanted: pattern(METRICS, flags.text(METRICS))?,
             drivers,
             interfaces: Kept::default(),
-            counters: Gathered::new(&COUNTER),
+            table: Table::default(),
             writer: Writer::new(),
         })
     }
@@ -121,7 +124,7 @@ impl<D: Drivers> Ethtool<D> {
             return Err(Failure::absent(format!("{}: no network interfaces", self.class.display())));
         }
         self.interfaces.begin();
-        self.counters.begin();
+        let mut learnt = false;
         for name in &names {
             if !self.filter.keeps(&name.to_string_lossy()) {
                 continue;
@@ -130,10 +133,12 @@ impl<D: Drivers> Ethtool<D> {
             let Some(interface) = self.interfaces.meet(name, || Interface::new(name)) else { continue };
             interface.link = known(name, "link", self.drivers.link(name));
             interface.learn(self.drivers.index(name), known(name, "driver", self.drivers.driver(name)));
-            let asked = interface.read(&mut self.drivers, self.wanted.as_ref(), &mut self.counters);
-            known(name, "counters", asked);
+            let read = interface.read(&mut self.drivers, self.wanted.as_ref());
+            learnt |= known(name, "counters", read) == Some(true);
         }
-        self.interfaces.end();
+        if self.interfaces.end() || learnt {
+            self.table = Table::new(self.interfaces.items().map(|interface| interface.families.as_deref()));
+        }
         Ok(())
     }
 }
@@ -158,6 +163,7 @@ impl Interface {
             driver: None,
             info: Labels::EMPTY,
             families: None,
+            counters: Vec::new(),
             link: None,
         }
     }
@@ -180,27 +186,26 @@ impl Interface {
         });
     }
 
-    /// Adds the counters to their families.
-    fn read(
-        &mut self,
-        drivers: &mut impl Drivers,
-        wanted: Option<&Regex>,
-        gathered: &mut Gathered,
-    ) -> io::Result<()> {
+    /// Reads the counters; tells whether their families have been learnt for it.
+    fn read(&mut self, drivers: &mut impl Drivers, wanted: Option<&Regex>) -> io::Result<bool> {
+        self.counters.clear();
         let Some(count) = self.driver.map(|driver| driver.counters()).filter(|count| *count > 0) else {
-            return Ok(());
+            return Ok(false);
         };
-        if self.families.is_none() {
+        let is_new = self.families.is_none();
+        if is_new {
             let list = drivers.names(&self.name, count)?;
             self.families = Some(families(ethtool::names(&list), wanted));
         }
-        let families = self.families.iter().flatten();
-        for (family, value) in families.zip(drivers.counters(&self.name, count)?) {
-            if let Some(family) = family {
-                gathered.add(&[family], &self.device, *value);
+        // Where they cannot be read the families are learnt again, so that none is missing from the table then.
+        match drivers.counters(&self.name, count) {
+            Ok(counters) => self.counters.extend_from_slice(counters),
+            Err(error) => {
+                self.families = None;
+                return Err(error);
             }
         }
-        Ok(())
+        Ok(is_new)
     }
 }
 
@@ -217,7 +222,12 @@ impl<D: Drivers + Send> Collector for Ethtool<D> {
             .filter_map(|interface| Some((&interface.device, interface.link.as_ref()?)))
             .collect();
         self.writer.write(&links, page);
-        self.counters.write(page);
+        let counters: Vec<_> = self
+            .interfaces
+            .items()
+            .map(|interface| (&interface.device, interface.counters.as_slice()))
+            .collect();
+        self.table.write(&COUNTER, &counters, page);
         Ok(())
     }
 }

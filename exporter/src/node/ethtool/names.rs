@@ -20,7 +20,7 @@ const COMMON: [(&str, &str); 7] = [
 pub fn families<'a>(
     counters: impl Iterator<Item = &'a [u8]>,
     wanted: Option<&Regex>,
-) -> Vec<Option<Box<[u8]>>> {
+) -> Vec<Option<Box<str>>> {
     let raw: Vec<&[u8]> = counters.collect();
     let last: HashMap<&[u8], usize> = raw.iter().enumerate().map(|(place, name)| (*name, place)).collect();
     let named: Vec<Option<(String, String)>> = raw
@@ -43,7 +43,7 @@ pub fn families<'a>(
         let full = common.map_or_else(|| format!("node_ethtool_{family}"), str::to_owned);
         // A driver may call another one as the reference calls a common one.
         let is_given = bearers.get(family.as_str()) == Some(&1) && taken.insert(full.clone());
-        is_given.then(|| full.into_bytes().into_boxed_slice())
+        is_given.then(|| full.into_boxed_str())
     };
     named.iter().map(|named| named.as_ref().and_then(&mut full)).collect()
 }
@@ -101,8 +101,8 @@ fn spelt_out(name: &str, short: &str, long: &str) -> String {
 pub fn fuzz(list: &[u8]) {
     let mut given: Vec<_> =
         families(crate::source::ethtool::names(list), None).into_iter().flatten().collect();
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    assert!(given.iter().all(|name| name.starts_with(b"node_ethtool_") && name.iter().all(is_name)));
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    assert!(given.iter().all(|name| name.starts_with("node_ethtool_") && name.bytes().all(is_name)));
     let count = given.len();
     given.sort_unstable();
     given.dedup();
@@ -118,7 +118,7 @@ mod tests {
         let wanted = Regex::new(wanted).unwrap();
         families(counters.iter().map(|name| name.as_bytes()), Some(&wanted))
             .into_iter()
-            .map(|name| name.map(|name| String::from_utf8(name.into()).unwrap()))
+            .map(|name| name.map(String::from))
             .collect()
     }
 
