@@ -174,9 +174,15 @@ impl From<ReadError> for Failure {
     }
 }
 
+/// A kernel that was built without what is asked for has no data.
 impl From<netlink::Error> for Failure {
     fn from(error: netlink::Error) -> Self {
-        Self::Broken(error.to_string())
+        match error.errno() {
+            Some(libc::EOPNOTSUPP | libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT) => {
+                Self::Absent(error.to_string())
+            }
+            _ => Self::Broken(error.to_string()),
+        }
     }
 }
 
