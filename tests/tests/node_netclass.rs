@@ -1,7 +1,12 @@
 //! Interfaces over sysfs and over netlink beside the reference, while they come, change and go; and what many cost.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use std::{path::Path, process::Command};
+use std::{
+    panic::{AssertUnwindSafe, resume_unwind},
+    path::Path,
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use tests::{
     calls,
@@ -165,4 +170,69 @@ fn calls_do_not_grow_with_the_interfaces() {
             assert!(sum < PAIRS as f64, "{flags:?}: {sum} calls: {calls:?}");
         }
     });
+}
+
+/// Others come and go without a pause: those that stay are there in every scrape, once, and nothing fails.
+#[test]
+fn those_that_stay_are_there_while_others_come_and_go() {
+    within("churn", |space| {
+        space.ip("link add va type veth peer name vb");
+        space.ip("link set va up");
+        space.ip("link set vb up");
+        space.ip("addr add 10.1.0.1/24 dev va");
+        space.ip("neigh add 10.1.0.2 lladdr 02:00:00:00:00:02 dev va");
+        let collectors =
+            ["--collector.arp", "--collector.qdisc", "--collector.network_route", "--collector.netdev"];
+        let by_files = modest(space, &[&collectors[..], &["--collector.netclass"]].concat());
+        let by_netlink = modest(space, BY_NETLINK);
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let churn = || {
+                let lines: Vec<String> = (0..50)
+                    .map(|n| {
+                        format!("link add x{n} type veth peer name y{n}\nlink set x{n} up\nlink del x{n}\n")
+                    })
+                    .collect();
+                let mut rounds = 0;
+                while !is_over.load(Ordering::Relaxed) {
+                    space.ip_batch(&lines.concat());
+                    rounds += 1;
+                }
+                rounds
+            };
+            let churn = scope.spawn(churn);
+            let looked = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                for _ in 0..40 {
+                    for exporter in [&by_files, &by_netlink] {
+                        look(&exporter.page(), exporter.process.said().as_str());
+                    }
+                }
+            }));
+            is_over.store(true, Ordering::Relaxed);
+            assert!(churn.join().unwrap() > 0);
+            looked.unwrap_or_else(|panic| resume_unwind(panic));
+        });
+    });
+}
+
+/// Each family that is there has what stays.
+fn look(page: &Page, said: &str) {
+    for sample in page.matching("node_scrape_collector_success", &[]) {
+        assert!(sample.value > 0.0, "{sample:?}\n{said}");
+    }
+    let families = [
+        "node_arp_entries",
+        "node_qdisc_bytes_total",
+        "node_network_routes",
+        "node_network_receive_bytes_total",
+        "node_network_up",
+        "node_network_info",
+        "node_network_mtu_bytes",
+    ];
+    let mut seen = 0;
+    for family in families.into_iter().filter(|family| page.types.contains_key(*family)) {
+        assert!(page.value(family, &[("device", "va")]).is_some(), "{family} of va\n{said}");
+        seen += 1;
+    }
+    assert!(seen >= 4, "{seen} families are too few to mean much");
 }
