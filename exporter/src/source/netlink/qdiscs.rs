@@ -125,7 +125,7 @@ pub(super) fn fuzz(body: &[u8]) {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
-    use crate::source::netlink::recorded::{attr, garble};
+    use crate::source::netlink::recorded::{attr, bytes, garble};
 
     fn numbers(numbers: &[u32]) -> Vec<u8> {
         numbers.iter().flat_map(|number| number.to_ne_bytes()).collect()
@@ -175,6 +175,23 @@ mod tests {
         for parent in [0xffff_fff1, 0x0001_0000] {
             assert_eq!(parse(&qdisc(parent, &[stats2(&[])])), None, "{parent:x}");
         }
+    }
+
+    #[test]
+    fn what_a_kernel_sent_is_read() {
+        let htb = bytes(
+            "00000000030000000000 0100ffffffff03000000 08000100687462002400020018000200110003000a0000000100
+             0000000000000000000008000500e803000005000c00000000003000070014000100ec030000000000000e0000000000
+             00001800030000000000000000000000000000000000000000002c000300ec030000000000000e000000000000000000
+             00000000000000000000000000000000000000000000",
+        );
+        let counts = QdiscCounts { bytes: 1004, packets: 14, ..QdiscCounts::default() };
+        assert_eq!(parse(&htb), Some(RootQdisc { index: 3, kind: b"htb".to_vec(), counts }));
+        let ingress = bytes("00000000020000000000fffff1ffffff010000000c000100696e67726573730004000200");
+        assert_eq!(parse(&ingress), None);
+        garble(&htb, |body| {
+            parse(body);
+        });
     }
 
     #[test]

@@ -129,7 +129,7 @@ pub(super) fn fuzz(body: &[u8]) {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
-    use crate::source::netlink::recorded::{attr, garble};
+    use crate::source::netlink::recorded::{attr, bytes, garble};
 
     fn route(family: u8, bits: u8, kind: u8, rest: &[Vec<u8>]) -> Vec<u8> {
         let mut body = vec![family, bits, 0, 0, 254, 3, 0, kind, 0, 0, 0, 0];
@@ -201,6 +201,36 @@ mod tests {
             assert!(hops(&route(family, bits, kind, std::slice::from_ref(&destination))).is_empty());
         }
         assert!(hops(&route(AF_INET, 8, RTN_UNICAST, &[])).is_empty(), "leads nowhere");
+    }
+
+    #[test]
+    fn what_a_kernel_sent_is_read() {
+        let four = bytes(
+            "02100000fe0300010000000008000f00fe000000080001000a140000240009001000000203000000080005000a010003
+             1000000003000000080005000a010004",
+        );
+        let six = bytes(
+            "0a400000fe0300010000000008000f00fe00000014000100fd0000060000000000000000000000000800060000040000
+             3c0009001c0000000300000014000500fd0000010000000000000000000000021c0000030300000014000500fd000001
+             00000000000000000000000324000c00000000000000000000000000000000000000000000000000000000000000000005
+             00140000000000",
+        );
+        let told = |body: &[u8]| -> Vec<String> {
+            let hops = hops(body).into_iter();
+            hops.map(|hop| {
+                let (to, bits) = hop.destination.unwrap();
+                let (by, weight) = (hop.gateway.unwrap(), hop.weight.unwrap());
+                format!("{to}/{bits} by {by} on {} at {}, {weight}", hop.index, hop.priority)
+            })
+            .collect()
+        };
+        assert_eq!(
+            told(&four),
+            ["10.20.0.0/16 by 10.1.0.3 on 3 at 0, 3", "10.20.0.0/16 by 10.1.0.4 on 3 at 0, 1"]
+        );
+        let wanted = ["fd00:6::/64 by fd00:1::2 on 3 at 1024, 1", "fd00:6::/64 by fd00:1::3 on 3 at 1024, 4"];
+        assert_eq!(told(&six), wanted);
+        garble(&six, |body| assert!(hops(body).len() <= body.len()));
     }
 
     #[test]

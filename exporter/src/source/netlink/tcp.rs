@@ -91,7 +91,7 @@ pub(super) fn fuzz(body: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::netlink::recorded::garble;
+    use crate::source::netlink::recorded::{bytes, garble};
 
     fn socket(state: u8, received: u32, sent: u32) -> Vec<u8> {
         let mut body = vec![0; 72];
@@ -110,6 +110,20 @@ mod tests {
         }
         assert_eq!((sockets.states[1], sockets.states[10], sockets.states[0]), (2, 1, 1));
         assert_eq!((sockets.received, sockets.sent), (6, (1 << 32) + 128));
+    }
+
+    #[test]
+    fn what_a_kernel_sent_is_read() {
+        let listening = bytes(
+            "020a00004d7700007f0000010000000000000000000000000000000000000000000000000000000000000000 0f000000
+             0000000000000000000000000010000000000000ea6a1a00050008000000000008000f00000000000c00150001000000
+             000000000600160052000000",
+        );
+        let mut sockets = TcpSockets::default();
+        sockets.take(&listening).expect("is a socket");
+        let mut wanted = TcpSockets { sent: 4096, ..TcpSockets::default() };
+        wanted.states[10] = 1;
+        assert_eq!(sockets, wanted);
     }
 
     #[test]
