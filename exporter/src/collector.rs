@@ -179,7 +179,7 @@ impl From<netlink::Error> for Failure {
     fn from(error: netlink::Error) -> Self {
         match error.errno() {
             Some(libc::EOPNOTSUPP | libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT) => {
-                Self::Absent(error.to_string())
+                Self::absent(error.to_string())
             }
             _ => Self::Broken(error.to_string()),
         }
