@@ -2,10 +2,32 @@
 
 use std::{
     collections::HashSet,
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
 };
 
 use super::{Family, Kind, Labels, Value};
+
+/// What is a hash already is not hashed again.
+type Hashes = HashSet<u64, BuildHasherDefault<AsItIs>>;
+
+#[derive(Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
 
 /// Text format 0.0.4 as it grows. A family is written once per page: what comes later under the same name is
 /// dropped and counted, so that the page stays valid whatever a collector does. So is a sample whose labels became
@@ -13,12 +35,12 @@ use super::{Family, Kind, Labels, Value};
 #[derive(Debug, Default)]
 pub struct Page {
     text: Vec<u8>,
-    written: HashSet<u64>,
+    written: Hashes,
     /// Where each family's text begins.
     starts: Vec<usize>,
     hasher: RandomState,
     /// Samples of the family being written whose labels may not be theirs alone.
-    lossy: HashSet<u64>,
+    lossy: Hashes,
     dropped: u64,
 }
 

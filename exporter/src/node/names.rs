@@ -8,17 +8,21 @@ use crate::{
     source::text,
 };
 
-/// Family names by their place in a file, so that a name is made (and a pattern asked) once and not at each scrape.
+/// Family names by their place in a file, so that a name is made (and a pattern asked) once and not at each scrape. Keys
+/// lie side by side: hundreds are compared at each scrape, and few are wanted.
 #[derive(Debug, Default)]
 pub struct Names {
+    keys: Vec<u8>,
     known: Vec<Known>,
 }
 
 #[derive(Debug)]
 struct Known {
-    scope: Vec<u8>,
-    key: Vec<u8>,
-    name: Option<String>,
+    /// Where the key ends; its scope begins where the key before ends.
+    end: usize,
+    /// The length of its scope.
+    scope: usize,
+    name: Option<Box<str>>,
 }
 
 impl Names {
@@ -31,11 +35,22 @@ impl Names {
         key: &[u8],
         make: impl FnOnce() -> Option<String>,
     ) -> Option<&str> {
-        let is_known = self.known.get(place).is_some_and(|known| known.key == key && known.scope == scope);
+        let start = match place.checked_sub(1) {
+            Some(before) => self.known.get(before).map_or(self.keys.len(), |known| known.end),
+            None => 0,
+        };
+        let is_known = self.known.get(place).is_some_and(|known| {
+            let words = self.keys.get(start..known.end).and_then(|words| words.split_at_checked(known.scope));
+            words == Some((scope, key))
+        });
         if !is_known {
             // A file that has changed its shape is learnt anew from here on.
             self.known.truncate(place);
-            self.known.push(Known { scope: scope.to_vec(), key: key.to_vec(), name: make() });
+            self.keys.truncate(start);
+            self.keys.extend_from_slice(scope);
+            self.keys.extend_from_slice(key);
+            let name = make().map(String::into_boxed_str);
+            self.known.push(Known { end: self.keys.len(), scope: scope.len(), name });
         }
         self.known.get(place)?.name.as_deref()
     }
@@ -118,6 +133,11 @@ mod tests {
         assert_eq!(names.at(1, b"", b"b", || Some("y".to_owned())), None);
         assert_eq!(names.at(0, b"s", b"a", || Some("z".to_owned())), Some("z"));
         assert_eq!(names.at(1, b"", b"b", || Some("y".to_owned())), Some("y"));
+        assert_eq!(names.at(0, b"", b"sa", || Some("w".to_owned())), Some("w"), "another scope");
+        assert_eq!(names.at(0, b"", b"longer", || Some("v".to_owned())), Some("v"));
+        assert_eq!(names.at(1, b"", b"b", || Some("u".to_owned())), Some("u"));
+        assert_eq!(names.at(0, b"", b"longer", || None), Some("v"));
+        assert_eq!(names.at(1, b"", b"b", || None), Some("u"));
     }
 
     #[test]
