@@ -1,5 +1,7 @@
 //! A metric family: its name, type and help.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 /// The type of a family, as its TYPE line says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -33,9 +35,28 @@ pub struct Family {
     pub kind: Kind,
     /// One sentence in our own words, with the unit.
     pub help: &'static str,
+    /// By which a page knows what it has made of it; 0 until it is first written.
+    number: AtomicUsize,
 }
 
 impl Family {
+    const fn new(name: &'static str, kind: Kind, help: &'static str) -> Self {
+        Self { name, kind, help, number: AtomicUsize::new(0) }
+    }
+
+    /// A number from 1 on that no other family of the process has.
+    pub(super) fn number(&self) -> usize {
+        static LAST: AtomicUsize = AtomicUsize::new(0);
+        let known = self.number.load(Ordering::Relaxed);
+        if known != 0 {
+            return known;
+        }
+        let new = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        self.number
+            .compare_exchange(0, new, Ordering::Relaxed, Ordering::Relaxed)
+            .map_or_else(|first| first, |_| new)
+    }
+
     /// Whether this declares the family of that name.
     pub fn covers(&self, name: &str) -> bool {
         match self.name.split_once('*') {
@@ -48,17 +69,17 @@ impl Family {
 
     /// A counter.
     pub const fn counter(name: &'static str, help: &'static str) -> Self {
-        Self { name, kind: Kind::Counter, help }
+        Self::new(name, Kind::Counter, help)
     }
 
     /// A gauge.
     pub const fn gauge(name: &'static str, help: &'static str) -> Self {
-        Self { name, kind: Kind::Gauge, help }
+        Self::new(name, Kind::Gauge, help)
     }
 
     /// A family without a type.
     pub const fn untyped(name: &'static str, help: &'static str) -> Self {
-        Self { name, kind: Kind::Untyped, help }
+        Self::new(name, Kind::Untyped, help)
     }
 
     /// A table of families as a descriptor lists them.

@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
+    sync::LazyLock,
 };
 
 use super::{Family, Kind, Labels, Value};
@@ -29,6 +30,26 @@ impl Hasher for AsItIs {
     }
 }
 
+/// By which names are told apart, in all pages alike.
+fn hash_of(name: &[u8]) -> u64 {
+    static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    HASHER.hash_one(name)
+}
+
+/// A family's HELP and TYPE lines, and the hash of its name.
+#[derive(Clone, Debug)]
+struct Head {
+    text: Vec<u8>,
+    hash: u64,
+}
+
+/// Writes the HELP and TYPE lines.
+fn write_head(text: &mut Vec<u8>, name: &str, kind: Kind, help: &str) {
+    for part in ["# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind.word(), "\n"] {
+        text.extend_from_slice(part.as_bytes());
+    }
+}
+
 /// Text format 0.0.4 as it grows. A family is written once per page: what comes later under the same name is
 /// dropped and counted, so that the page stays valid whatever a collector does. So is a sample whose labels became
 /// those of another one because neither was UTF-8.
@@ -36,9 +57,10 @@ impl Hasher for AsItIs {
 pub struct Page {
     text: Vec<u8>,
     written: Hashes,
+    /// Of each family written so far, by its number: the same at each scrape.
+    heads: Vec<Option<Head>>,
     /// Where each family's text begins.
     starts: Vec<usize>,
-    hasher: RandomState,
     /// Samples of the family being written whose labels may not be theirs alone.
     lossy: Hashes,
     dropped: u64,
@@ -55,7 +77,7 @@ impl Page {
 
     /// Begins a family. Its HELP and TYPE lines come with its first sample, so a family without one leaves no trace.
     pub fn family<'page>(&'page mut self, family: &'page Family) -> Samples<'page> {
-        self.named(family, family.name)
+        Samples { page: self, name: family.name, header: Header::Known(family), state: State::Unwritten }
     }
 
     /// Begins a family whose name is made from input; type and help are those of `pattern`, which stands for it.
@@ -64,7 +86,7 @@ impl Page {
         let is_declared = pattern.covers(name);
         self.dropped += u64::from(!is_declared);
         let state = if is_declared { State::Unwritten } else { State::Refused };
-        Samples { page: self, name, kind: pattern.kind, help: pattern.help, state }
+        Samples { page: self, name, header: Header::Of(pattern), state }
     }
 
     /// Takes over what another page holds; families that this one has already are dropped.
@@ -78,7 +100,7 @@ impl Page {
 
     /// Takes over one family's finished text, which begins with its HELP line.
     pub fn section(&mut self, text: &[u8]) {
-        if !text.is_empty() && self.begin(name_of(text)) {
+        if !text.is_empty() && self.begin(hash_of(name_of(text))) {
             self.text.extend_from_slice(text);
         }
     }
@@ -100,8 +122,24 @@ impl Page {
         self.dropped
     }
 
-    fn begin(&mut self, name: &[u8]) -> bool {
-        if !self.written.insert(self.hasher.hash_one(name)) {
+    /// Sees to it that the family's head is made; gives the hash of its name.
+    fn head(&mut self, family: &Family) -> u64 {
+        let number = family.number();
+        if self.heads.len() <= number {
+            self.heads.resize(number + 1, None);
+        }
+        let Some(place) = self.heads.get_mut(number) else { return hash_of(family.name.as_bytes()) };
+        let head = place.get_or_insert_with(|| {
+            let mut text = Vec::new();
+            write_head(&mut text, family.name, family.kind, family.help);
+            Head { text, hash: hash_of(family.name.as_bytes()) }
+        });
+        head.hash
+    }
+
+    /// Whether no family of this name is there yet.
+    fn begin(&mut self, name: u64) -> bool {
+        if !self.written.insert(name) {
             self.dropped += 1;
             return false;
         }
@@ -112,7 +150,8 @@ impl Page {
 
     /// Whether a sample whose labels may be another one's as well is the first with them in its family.
     fn is_first(&mut self, first: &Labels, second: &Labels) -> bool {
-        let is_first = self.lossy.insert(self.hasher.hash_one((first.text(), second.text())));
+        let text = [first.text(), b"\0", second.text()].concat();
+        let is_first = self.lossy.insert(hash_of(&text));
         self.dropped += u64::from(!is_first);
         is_first
     }
@@ -135,9 +174,17 @@ enum State {
 pub struct Samples<'page> {
     page: &'page mut Page,
     name: &'page str,
-    kind: Kind,
-    help: &'page str,
+    header: Header<'page>,
     state: State,
+}
+
+/// Where the HELP and TYPE lines are from.
+#[derive(Debug)]
+enum Header<'page> {
+    /// They are the family's own.
+    Known(&'page Family),
+    /// The family stands for others.
+    Of(&'page Family),
 }
 
 impl Samples<'_> {
@@ -179,15 +226,22 @@ impl Samples<'_> {
     }
 
     fn open(&mut self) {
-        if !self.page.begin(self.name.as_bytes()) {
+        let hash = match self.header {
+            Header::Known(family) => self.page.head(family),
+            Header::Of(_) => hash_of(self.name.as_bytes()),
+        };
+        if !self.page.begin(hash) {
             self.state = State::Refused;
             return;
         }
         self.state = State::Open;
-        for part in
-            ["# HELP ", self.name, " ", self.help, "\n# TYPE ", self.name, " ", self.kind.word(), "\n"]
-        {
-            self.page.text.extend_from_slice(part.as_bytes());
+        let Page { text, heads, .. } = &mut *self.page;
+        match self.header {
+            Header::Known(family) => {
+                let head = heads.get(family.number()).and_then(Option::as_ref);
+                text.extend_from_slice(head.map_or(&[], |head| head.text.as_slice()));
+            }
+            Header::Of(pattern) => write_head(text, self.name, pattern.kind, pattern.help),
         }
     }
 }

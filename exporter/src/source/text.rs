@@ -2,7 +2,17 @@
 
 /// The lines, without their ends; an empty last one is left out.
 pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty())
+    let mut rest = Some(text);
+    let line = std::iter::from_fn(move || {
+        let text = rest?;
+        let (line, after) = match memchr::memchr(b'\n', text).and_then(|end| text.split_at_checked(end)) {
+            Some((line, after)) => (line, after.get(1..)),
+            None => (text, None),
+        };
+        rest = after;
+        Some(line)
+    });
+    line.filter(|line| !line.is_empty())
 }
 
 /// The fields between blanks and tabs.
@@ -135,6 +145,13 @@ mod tests {
     #[test]
     fn blanks_and_tabs_part_fields() {
         assert_eq!(fields(b"  a\tb  c").collect::<Vec<_>>(), [b"a", b"b", b"c"]);
-        assert_eq!(lines(b"x\ny\n").count(), 2);
+        for (text, parts) in [
+            (&b"x\ny\n"[..], &[&b"x"[..], b"y"][..]),
+            (b"\n\nx\n\n y", &[b"x", b" y"]),
+            (b"\n", &[]),
+            (b"", &[]),
+        ] {
+            assert_eq!(lines(text).collect::<Vec<_>>(), parts, "{text:?}");
+        }
     }
 }
