@@ -24,14 +24,24 @@ pub type Calls<N> = BTreeMap<String, N>;
 ///
 /// # Errors
 /// What `scrape` said, or why strace did not serve.
-pub fn per_scrape(pid: u32, mut scrape: impl FnMut() -> Result<(), String>) -> Result<Calls<f64>, String> {
-    const FEW: u32 = 10;
-    const MANY: u32 = 30;
-    let few = traced(pid, FEW, &mut scrape)?;
-    let many = traced(pid, MANY, &mut scrape)?;
+pub fn per_scrape(pid: u32, scrape: impl FnMut() -> Result<(), String>) -> Result<Calls<f64>, String> {
+    of_scrapes(pid, [10, 30], scrape)
+}
+
+/// As [`per_scrape`], of this many scrapes: strace makes long ones very long.
+///
+/// # Errors
+/// What `scrape` said, or why strace did not serve.
+pub fn of_scrapes(
+    pid: u32,
+    [few, many]: [u32; 2],
+    mut scrape: impl FnMut() -> Result<(), String>,
+) -> Result<Calls<f64>, String> {
+    let between = f64::from(many.saturating_sub(few));
+    let (few, many) = (traced(pid, few, &mut scrape)?, traced(pid, many, &mut scrape)?);
     let of_one = |name: &String, n: &u64| {
         let difference = *n as f64 - few.get(name).copied().unwrap_or_default() as f64;
-        (name.clone(), difference.max(0.0) / f64::from(MANY - FEW))
+        (name.clone(), difference.max(0.0) / between)
     };
     Ok(many.iter().map(|(name, n)| of_one(name, n)).collect())
 }

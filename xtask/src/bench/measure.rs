@@ -86,10 +86,18 @@ impl<'t> Series<'t> {
     ///
     /// # Errors
     /// What the exporter, the socket or strace said.
-    pub fn end(mut self) -> Outcome<Measured> {
+    pub fn end(self) -> Outcome<Measured> {
+        self.end_with([10, 30])
+    }
+
+    /// As [`Series::end`], with as many scrapes under strace.
+    ///
+    /// # Errors
+    /// As [`Series::end`].
+    pub fn end_with(mut self, straced: [u32; 2]) -> Outcome<Measured> {
         let pid = self.target.pid();
         let idle = idle_share(pid)?;
-        let calls = calls::per_scrape(pid, || {
+        let calls = calls::of_scrapes(pid, straced, || {
             go_on()?;
             self.scrape()
         })

@@ -22,6 +22,7 @@ pub fn write(root: &TempDir, cpus: usize) {
     let folder = "sys/devices/system/cpu";
     root.write(&format!("{folder}/online"), format!("0-{}\n", cpus - 1));
     root.write(&format!("{folder}/isolated"), "\n");
+    root.write(&format!("{folder}/offline"), "\n");
     for cpu in 0..cpus {
         let write = |file: &str, text: &str| root.write(&format!("{folder}/cpu{cpu}/{file}"), text);
         write("online", "1\n");
