@@ -170,6 +170,14 @@ impl Folder {
         })
     }
 
+    /// Opens an attribute to be read more than once.
+    ///
+    /// # Errors
+    /// What `openat` says.
+    pub fn hold(&self, name: &str) -> Result<Attribute, ReadError> {
+        self.file(name.as_ref()).map(Attribute)
+    }
+
     fn attribute<'b>(&self, name: &str, buffer: &'b mut [u8; ATTRIBUTE]) -> Result<&'b [u8], ReadError> {
         let file = self.file(name.as_ref())?;
         let length = piece(&file, buffer).map_err(|error| self.error("read", name.as_ref(), error))?;
@@ -200,6 +208,21 @@ impl Folder {
 
     fn error(&self, operation: &'static str, name: &Path, error: io::Error) -> ReadError {
         ReadError { operation, path: self.path.join(name), error }
+    }
+}
+
+/// An attribute held open. (The kernel keeps a page for each that was read, so few are.)
+#[derive(Debug)]
+pub struct Attribute(File);
+
+impl Attribute {
+    /// Its text now, without the white space around it.
+    ///
+    /// # Errors
+    /// What `pread` says.
+    pub fn read<'b>(&self, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
+        let length = piece(&self.0, buffer)?;
+        Ok(buffer.get(..length).unwrap_or_default().trim_ascii())
     }
 }
 

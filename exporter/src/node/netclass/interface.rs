@@ -1,11 +1,16 @@
 //! What is known of an interface, and how its files tell it.
 
+use std::path::Path;
+
 use regex::Regex;
 
 use super::families::{ATTRIBUTES, FLAGS, NUMBERS};
 use crate::{
     metric::Labels,
-    source::{folder::Folder, netlink::Stats},
+    source::{
+        folder::{Attribute, Folder},
+        netlink::Stats,
+    },
 };
 
 const IS_UP: i64 = 1;
@@ -26,6 +31,21 @@ pub(super) struct Interface {
     pub stats: Option<Stats>,
 }
 
+/// The files that change without a word from netlink.
+#[derive(Debug)]
+pub(super) struct SpeedFiles {
+    speed: Attribute,
+    duplex: Attribute,
+}
+
+impl SpeedFiles {
+    /// `None` if the interface has gone.
+    pub fn open(path: &Path) -> Option<Self> {
+        let folder = Folder::open(path).ok()?;
+        Some(Self { speed: folder.hold("speed").ok()?, duplex: folder.hold("duplex").ok()? })
+    }
+}
+
 /// What is kept of an interface from one scrape to the next.
 #[derive(Debug, Default)]
 pub(super) struct Known {
@@ -34,6 +54,8 @@ pub(super) struct Known {
     pub interface: Option<Interface>,
     /// What netlink told of it when it was read; `None` where it told of another one, or nothing.
     pub print: Option<u64>,
+    /// Those of an interface that has a speed; opened anew when netlink tells of a change.
+    pub held: Option<SpeedFiles>,
 }
 
 impl Known {
@@ -86,9 +108,10 @@ impl Interface {
     }
 
     /// Reads its speed anew; gives whether its duplex is the one it was.
-    pub fn read_speed(&mut self, folder: &Folder, buffer: &mut Vec<u8>) -> bool {
-        self.speed = folder.read("speed", buffer).ok().and_then(|text| speed(text.trim_ascii()));
-        folder.read("duplex", buffer).unwrap_or_default().trim_ascii() == self.duplex
+    pub fn read_speed(&mut self, files: &SpeedFiles) -> bool {
+        let mut buffer = [0; 64];
+        self.speed = files.speed.read(&mut buffer).ok().and_then(speed);
+        files.duplex.read(&mut buffer).unwrap_or_default() == self.duplex
     }
 }
 
