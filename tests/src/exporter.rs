@@ -1,6 +1,7 @@
 //! Starting the exporter that was built with these tests.
 
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use crate::http::{self, Response};
 use crate::page::Page;
 use crate::running::{Running, until};
+use crate::temp::TempDir;
 
 /// `$NODETALLY_BIN`, else `nodetally` of the same build as this test (`target/debug/deps/test-...` -> `target/debug`).
 pub fn binary() -> PathBuf {
@@ -19,6 +21,33 @@ pub fn binary() -> PathBuf {
     });
     assert!(found.is_file(), "{}: not built; type `cargo build`, or set NODETALLY_BIN", found.display());
     found
+}
+
+/// A copy of the exporter that any user may start: the build folder may be closed to others.
+#[derive(Debug)]
+pub struct Copied(TempDir);
+
+impl Copied {
+    /// Copies it.
+    pub fn new() -> Self {
+        let dir = TempDir::new("nobody");
+        std::fs::copy(binary(), dir.path().join("nodetally")).unwrap();
+        Self(dir)
+    }
+
+    /// Starts it, when run, as a user without any privilege; so this needs root.
+    pub fn by_nobody(&self, flags: &[&str]) -> Command {
+        const NOBODY: u32 = 65534;
+        let mut command = Command::new(self.0.path().join("nodetally"));
+        command.uid(NOBODY).gid(NOBODY).args(flags);
+        command
+    }
+}
+
+impl Default for Copied {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// A started exporter; killed on drop.

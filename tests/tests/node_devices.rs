@@ -4,7 +4,6 @@
 
 use std::{
     collections::BTreeMap,
-    os::unix::process::CommandExt,
     path::Path,
     process::{Command, Stdio},
     time::Duration,
@@ -15,7 +14,7 @@ use rustix::{
     thread::{CapabilitySet, CpuSet, UnshareFlags, sched_getaffinity, sched_setaffinity, unshare_unsafe},
 };
 use tests::{
-    exporter::Exporter,
+    exporter::{Copied, Exporter},
     http, live,
     page::{Page, Sample},
     prometheus::program,
@@ -250,12 +249,10 @@ fn who_may_not_count_is_told_so() {
     if !live::root() || !live::need("kernel.perf_event_paranoid above 0", is_guarded) {
         return;
     }
+    let copied = Copied::new();
     let run = |flags: &[&str]| {
-        let mut command = Command::new(tests::exporter::binary());
-        command
-            .args(["--collector.disable-defaults", "--ebpf=off", "--no-container", "--docker="])
-            .args(flags);
-        command.uid(65534).gid(65534);
+        let mut command = copied.by_nobody(flags);
+        command.args(["--collector.disable-defaults", "--ebpf=off", "--no-container", "--docker="]);
         command
     };
     let exporter =

@@ -3,11 +3,10 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use tests::exporter::{Exporter, binary};
+use tests::exporter::{Copied, Exporter, binary};
 use tests::http::{self, Connection};
 use tests::live;
 use tests::page::Page;
@@ -373,17 +372,8 @@ fn an_ordinary_user_gets_all_that_needs_no_privilege() {
     if !live::root() {
         return;
     }
-    // The build folder may be closed to others: the file is copied to where all may read it.
-    let dir = TempDir::new("nobody");
-    let copy = dir.path().join("nodetally");
-    std::fs::copy(binary(), &copy).unwrap();
-    let nobody = 65534;
-    let start = |flags: &[&str]| {
-        let mut command = Command::new(&copy);
-        command.uid(nobody).gid(nobody).args(flags);
-        command
-    };
-    let exporter = Exporter::start_with(http::free_address(), &mut start(&[]));
+    let copied = Copied::new();
+    let exporter = Exporter::start_with(http::free_address(), &mut copied.by_nobody(&[]));
     let page = exporter.page();
     for name in ["node_cpu_seconds_total", "node_memory_MemTotal_bytes", "node_network_receive_bytes_total"] {
         assert!(page.matching(name, &[]).next().is_some(), "{name}");
@@ -394,8 +384,8 @@ fn an_ordinary_user_gets_all_that_needs_no_privilege() {
     let said = exporter.process.said();
     assert!(said.to_lowercase().contains("ebpf"), "the log does not say that eBPF is off:\n{said}");
     let address: SocketAddr = http::free_address();
-    let mut required =
-        Running::start(start(&["--ebpf=require"]).arg(format!("--web.listen-address={address}")));
+    let mut command = copied.by_nobody(&["--ebpf=require"]);
+    let mut required = Running::start(command.arg(format!("--web.listen-address={address}")));
     let status = required.wait(Duration::from_secs(10)).expect("it does not start");
     assert_eq!(status.code(), Some(1), "{}", required.said());
 }
