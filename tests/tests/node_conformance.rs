@@ -210,7 +210,8 @@ fn the_program_s_page_is_the_reference_s() {
     let expected = std::fs::read(pack.join("fixtures/e2e-output.txt")).unwrap();
     let mut command = Command::new(binary());
     command.current_dir(copy.path()).args(FLAGS).args(INFO_FLAGS);
-    for (flag, place) in [("rootfs", ""), ("procfs", "/proc"), ("sysfs", "/sys"), ("udev.data", "/udev/data")] {
+    for (flag, place) in [("rootfs", ""), ("procfs", "/proc"), ("sysfs", "/sys"), ("udev.data", "/udev/data")]
+    {
         command.arg(format!("--path.{flag}=collector/fixtures{place}"));
     }
     command.args(ON.split_whitespace().map(|name| format!("--collector.{name}")));
@@ -266,6 +267,23 @@ fn an_nvme_subsystem_has_its_paths() {
     assert_eq!(page.value("node_nvmesubsystem_path_state", &dead), Some(1.0));
     let device = [("device", "nvme0n1"), subsystem];
     assert_eq!(page.value("node_nvmesubsystem_namespace_info", &device), Some(1.0));
+}
+
+/// Other processors have other rows; the one of errors has one number for all.
+#[test]
+fn interrupts_of_another_architecture_are_read() {
+    let Some(pack) = pack() else { return };
+    let rows = std::fs::read_to_string(pack.join("fixtures/proc/interrupts_aarch64")).unwrap();
+    let root = TempDir::new("interrupts");
+    root.write("proc/interrupts", &rows);
+    let paths = paths(root.path().join("proc"), "/sys".into(), "/", "/run/udev/data".into());
+    let page = tests::page::Page::parse(&scrape(&mut build(&paths, &["interrupts"], &[])));
+    let labels = [("cpu", "7"), ("type", "63"), ("info", "ITS-MSI"), ("devices", "81926 Edge eth0-Tx-Rx-5")];
+    assert_eq!(page.value("node_interrupts_total", &labels), Some(1_997_799_253.0));
+    let call = [("cpu", "0"), ("type", "IPI1")];
+    assert_eq!(page.value("node_interrupts_total", &call), Some(357_815_098.0));
+    let whole = rows.lines().skip(1).filter(|line| line.split_whitespace().count() > 8).count();
+    assert_eq!(page.samples.len(), whole * 8);
 }
 
 /// The fixture wants 0 errors of the real loopback.
