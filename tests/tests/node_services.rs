@@ -14,6 +14,7 @@ use tests::{
     http::{Connection, free_address},
     page::Page,
     running::{Signal, until},
+    temp::TempDir,
 };
 
 /// Our default, which is the upstream's; Debian's build of the reference has another.
@@ -344,6 +345,19 @@ fn nonsense_from_the_bus_breaks_the_collector_and_nothing_else() {
     let peak =
         status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
     assert!(peak.unwrap_or(u64::MAX) < 64 << 10, "{peak:?} kB");
+}
+
+#[test]
+fn in_a_container_the_host_s_bus_is_asked() {
+    let server = Server::start(logins());
+    let root = TempDir::new("root");
+    std::fs::create_dir_all(root.path().join("run/dbus")).unwrap();
+    std::os::unix::fs::symlink(server.socket(), root.path().join("run/dbus/system_bus_socket")).unwrap();
+    let mut command = Command::new(binary());
+    command.args(OURS).arg("--collector.logind").arg(format!("--path.rootfs={}", root.path().display()));
+    let page = Exporter::start_with(free_address(), command.env_remove("DBUS_SYSTEM_BUS_ADDRESS")).page();
+    let remote = [("remote", "true"), ("type", "tty"), ("class", "user"), ("seat", "")];
+    assert_eq!(page.value("node_logind_sessions", &remote), Some(2.0));
 }
 
 #[test]

@@ -68,9 +68,9 @@ impl Logind {
         clippy::unnecessary_wraps,
         reason = "the table's signature; other collectors have flags to refuse"
     )]
-    fn build(_: &Context<'_>) -> Result<Box<dyn Collector>, ConfigError> {
-        let (seats, sessions) = (Vec::new(), Vec::new());
-        Ok(Box::new(Self { client: Client::system(), calls: Calls::default(), seats, sessions }))
+    fn build(context: &Context<'_>) -> Result<Box<dyn Collector>, ConfigError> {
+        let client = Client::system(&context.paths.rootfs);
+        Ok(Box::new(Self { client, calls: Calls::default(), seats: Vec::new(), sessions: Vec::new() }))
     }
 
     /// Asks for seats and sessions, in one go.

@@ -150,7 +150,7 @@ impl Systemd {
         let flags = context.flags;
         let patterns = Patterns::from_flags(flags)?;
         let wanted = FIGURES.each_ref().map(|figure| figure.flag.is_none_or(|flag| flags.is_on(flag)));
-        let client = Client::systemd(flags.is_on(PRIVATE));
+        let client = Client::systemd(&context.paths.rootfs, flags.is_on(PRIVATE));
         Ok(Box::new(Self { client, calls: Calls::default(), units: Units::new(patterns, wanted) }))
     }
 

@@ -1,6 +1,6 @@
 //! Where a bus listens.
 
-use std::{fmt, io};
+use std::{fmt, io, path::Path};
 
 use rustix::net::SocketAddrUnix;
 
@@ -8,6 +8,8 @@ use crate::source::text;
 
 /// Where the system's bus is unless the environment names another place.
 const SYSTEM_BUS: &str = "unix:path=/var/run/dbus/system_bus_socket";
+/// The same below another root, whose `/var/run` may be a link out of it.
+const BELOW_ROOT: &str = "run/dbus/system_bus_socket";
 /// Names the system's bus, as for every D-Bus program.
 const NAMED_BY: &str = "DBUS_SYSTEM_BUS_ADDRESS";
 
@@ -19,10 +21,18 @@ pub(super) enum Address {
 }
 
 impl Address {
-    /// The system bus' addresses, the best one first.
-    pub fn of_system_bus() -> Vec<Self> {
-        let named = std::env::var(NAMED_BY).ok().filter(|text| !text.is_empty());
-        parse(named.as_deref().unwrap_or(SYSTEM_BUS))
+    /// The system bus' addresses, the best one first: where the environment says, else below the host's root, else
+    /// where it usually is.
+    pub fn of_system_bus(root: &Path) -> Vec<Self> {
+        match std::env::var(NAMED_BY) {
+            Ok(named) if !named.is_empty() => parse(&named),
+            _ => Self::below(root, BELOW_ROOT).into_iter().chain(parse(SYSTEM_BUS)).collect(),
+        }
+    }
+
+    /// The socket of the host, where its root is not ours.
+    pub fn below(root: &Path, path: &str) -> Option<Self> {
+        (root != Path::new("/")).then(|| Self::Path(root.join(path).into_os_string().into_encoded_bytes()))
     }
 
     pub fn socket(&self) -> io::Result<SocketAddrUnix> {
@@ -76,6 +86,13 @@ mod tests {
         );
         assert_eq!(parse(SYSTEM_BUS).len(), 1);
         assert!(parse("").is_empty() && parse("unix:path").is_empty());
+    }
+
+    #[test]
+    fn another_root_has_a_bus_of_its_own() {
+        assert_eq!(Address::below(Path::new("/"), BELOW_ROOT), None);
+        let host = Address::below(Path::new("/host"), BELOW_ROOT).expect("is another");
+        assert_eq!(host.to_string(), "/host/run/dbus/system_bus_socket");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod value;
 use std::{
     io::{self, ErrorKind, Read, Write},
     os::unix::net::UnixStream,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -31,7 +32,8 @@ const PIECE: usize = 64 << 10;
 /// The longest line of the greeting.
 const LONGEST_LINE: usize = 1024;
 
-const SYSTEMD_PRIVATE: &[u8] = b"/run/systemd/private";
+/// Below the root.
+const SYSTEMD_PRIVATE: &str = "run/systemd/private";
 
 /// What went wrong between us and the bus.
 #[derive(Debug, thiserror::Error)]
@@ -100,20 +102,23 @@ struct Peer {
 }
 
 impl Client {
-    /// The system's bus.
-    pub fn system() -> Self {
-        let addresses = Address::of_system_bus().into_iter();
+    /// The bus of the system whose root this is.
+    pub fn system(root: &Path) -> Self {
+        let addresses = Address::of_system_bus(root).into_iter();
         let peers = addresses.map(|address| Peer { address, is_bus: true }).collect();
         Self { peers, longest: LONGEST, connection: None }
     }
 
-    /// systemd: over the system's bus, or over its own socket if there is no bus or `private` says so.
-    pub fn systemd(private: bool) -> Self {
-        let mut client = Self::system();
+    /// The systemd of the system whose root this is: over the bus, or over its own socket if there is no bus or
+    /// `private` says so.
+    pub fn systemd(root: &Path, private: bool) -> Self {
+        let mut client = Self::system(root);
         if private {
             client.peers.clear();
         }
-        client.peers.push(Peer { address: Address::Path(SYSTEMD_PRIVATE.to_vec()), is_bus: false });
+        let own = Address::Path(format!("/{SYSTEMD_PRIVATE}").into_bytes());
+        let addresses = Address::below(root, SYSTEMD_PRIVATE).into_iter().chain([own]);
+        client.peers.extend(addresses.map(|address| Peer { address, is_bus: false }));
         client
     }
 
