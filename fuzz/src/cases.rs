@@ -64,7 +64,11 @@ pub static SEEDS: &[(&str, &[&[u8]])] = &[
 pub static CPU: &[&Case] = &[
     &Case {
         collectors: &["cpu"],
-        flags: &["--collector.cpu.info", "--collector.cpu.info.flags-include=a", "--collector.cpu.info.bugs-include=m"],
+        flags: &[
+            "--collector.cpu.info",
+            "--collector.cpu.info.flags-include=a",
+            "--collector.cpu.info.bugs-include=m",
+        ],
         files: &[
             ("proc/stat", None),
             ("proc/cpuinfo", None),
@@ -91,7 +95,10 @@ pub static CPU: &[&Case] = &[
         collectors: &["cpu_vulnerabilities"],
         flags: &[],
         files: &[
-            ("sys/devices/system/cpu/vulnerabilities/mds", Some("Mitigation: Clear CPU buffers; SMT Host state unknown\n")),
+            (
+                "sys/devices/system/cpu/vulnerabilities/mds",
+                Some("Mitigation: Clear CPU buffers; SMT Host state unknown\n"),
+            ),
             ("sys/devices/system/cpu/vulnerabilities/retbleed", Some("Not affected\n")),
         ],
         forgets: true,
@@ -100,7 +107,10 @@ pub static CPU: &[&Case] = &[
         collectors: &["cpufreq"],
         flags: &[],
         files: &[
-            ("sys/devices/system/cpu/cpu0/cpufreq/scaling_available_governors", Some("performance powersave\n")),
+            (
+                "sys/devices/system/cpu/cpu0/cpufreq/scaling_available_governors",
+                Some("performance powersave\n"),
+            ),
             ("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", Some("powersave\n")),
             ("sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", Some("1699981\n")),
             ("sys/devices/system/cpu/cpu0/cpufreq/scaling_max_freq", Some("3700000\n")),
@@ -152,7 +162,9 @@ pub static MEMORY: &[&Case] = &[
         files: &[
             (
                 "sys/devices/system/node/node0/meminfo",
-                Some("Node 0 MemTotal:       9 kB\nNode 0 Active(anon):    7 kB\nNode 0 HugePages_Total:     1\n"),
+                Some(
+                    "Node 0 MemTotal:       9 kB\nNode 0 Active(anon):    7 kB\nNode 0 HugePages_Total:     1\n",
+                ),
             ),
             ("sys/devices/system/node/node0/numastat", Some("numa_hit 19\nnuma_miss 5\nlocal_node 7\n")),
         ],
@@ -210,7 +222,10 @@ pub static KERNEL: &[&Case] = &[
     &Case {
         collectors: &["cgroups"],
         flags: &[],
-        files: &[("proc/cgroups", Some("#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpuset\t5\t47\t1\nrdma\t0\t1\t0\n"))],
+        files: &[(
+            "proc/cgroups",
+            Some("#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpuset\t5\t47\t1\nrdma\t0\t1\t0\n"),
+        )],
         forgets: true,
     },
     &Case {
@@ -352,7 +367,12 @@ pub static DISK: &[&Case] = &[
         flags: &[],
         files: &[
             ("proc/diskstats", None),
-            ("udev/data/b8:0", Some("S:disk/by-id/a\nE:ID_MODEL=Some\\x20Disk\nE:ID_SERIAL_SHORT=7\nE:ID_ATA=1\nE:ID_ATA_ROTATION_RATE_RPM=7200\nE:ID_FS_TYPE=ext4\nE:ID_FS_VERSION=1.0\nE:ID_FS_UUID=x\nE:DM_NAME=a--b\nE:DM_VG_NAME=v\nE:DM_LV_NAME=l\nE:DM_UUID=LVM-x\n")),
+            (
+                "udev/data/b8:0",
+                Some(
+                    "S:disk/by-id/a\nE:ID_MODEL=Some\\x20Disk\nE:ID_SERIAL_SHORT=7\nE:ID_ATA=1\nE:ID_ATA_ROTATION_RATE_RPM=7200\nE:ID_FS_TYPE=ext4\nE:ID_FS_VERSION=1.0\nE:ID_FS_UUID=x\nE:DM_NAME=a--b\nE:DM_VG_NAME=v\nE:DM_LV_NAME=l\nE:DM_UUID=LVM-x\n",
+                ),
+            ),
             ("sys/block/sda/queue/rotational", None),
         ],
         forgets: true,
@@ -479,7 +499,9 @@ pub static NFS: &[&Case] = &[
 
 pub static IPVS: &[&Case] = &[&Case {
     collectors: &["ipvs"],
-    flags: &["--collector.ipvs.backend-labels=local_address,local_port,remote_address,remote_port,proto,local_mark"],
+    flags: &[
+        "--collector.ipvs.backend-labels=local_address,local_port,remote_address,remote_port,proto,local_mark",
+    ],
     files: &[
         (
             "proc/net/ip_vs",
@@ -555,10 +577,25 @@ pub static FILESYSTEMS: &[&Case] = &[
         collectors: &["zfs"],
         flags: &[],
         files: &[
-            ("proc/spl/kstat/zfs/arcstats", Some("6 1 0x01 91 4368 5266997922 97951858082072\nname type data\nhits 4 8772612\nsize 4 1603939792\nmemory_available_bytes 3 -922337203685477580\n")),
+            (
+                "proc/spl/kstat/zfs/arcstats",
+                Some(
+                    "6 1 0x01 91 4368 5266997922 97951858082072\nname type data\nhits 4 8772612\nsize 4 1603939792\nmemory_available_bytes 3 -922337203685477580\n",
+                ),
+            ),
             ("proc/spl/kstat/zfs/fm", Some("0 1 0x01 4 176 1 2\nname type data\nerpt-dropped 4 18\n")),
-            ("proc/spl/kstat/zfs/pool1/io", Some("12 3 0x00 1 80 79205351707403 395818011156865\nnread    nwritten reads    writes   wtime    wlentime wupdate  rtime    rlentime rupdate  wcnt     rcnt\n1884160  3206144  22       132      7155162  104112268 79210489694949 24168078 104112268 79210489849220 0        0\n")),
-            ("proc/spl/kstat/zfs/pool1/objset-1", Some("23 1 0x01 7 2160 221578688875 6665999035587\nname type data\ndataset_name 7 pool1\nwrites 4 7\nnread 4 7\n")),
+            (
+                "proc/spl/kstat/zfs/pool1/io",
+                Some(
+                    "12 3 0x00 1 80 79205351707403 395818011156865\nnread    nwritten reads    writes   wtime    wlentime wupdate  rtime    rlentime rupdate  wcnt     rcnt\n1884160  3206144  22       132      7155162  104112268 79210489694949 24168078 104112268 79210489849220 0        0\n",
+                ),
+            ),
+            (
+                "proc/spl/kstat/zfs/pool1/objset-1",
+                Some(
+                    "23 1 0x01 7 2160 221578688875 6665999035587\nname type data\ndataset_name 7 pool1\nwrites 4 7\nnread 4 7\n",
+                ),
+            ),
             ("proc/spl/kstat/zfs/pool1/state", Some("ONLINE\n")),
         ],
         forgets: true,
@@ -568,14 +605,32 @@ pub static FILESYSTEMS: &[&Case] = &[
         flags: &[],
         files: &[
             ("sys/fs/btrfs/0abb23a9-579b-43e6-ad30-227ef47fcb9d/label", Some("fixture\n")),
-            ("sys/fs/btrfs/0abb23a9-579b-43e6-ad30-227ef47fcb9d/commit_stats", Some("commits 258051\nlast_commit_ms 1000\nmax_commit_ms 51462\ntotal_commit_ms 47836090\n")),
+            (
+                "sys/fs/btrfs/0abb23a9-579b-43e6-ad30-227ef47fcb9d/commit_stats",
+                Some("commits 258051\nlast_commit_ms 1000\nmax_commit_ms 51462\ntotal_commit_ms 47836090\n"),
+            ),
             ("sys/fs/btrfs/0abb23a9-579b-43e6-ad30-227ef47fcb9d/devices/loop25/size", Some("20971520\n")),
-            ("sys/fs/btrfs/0abb23a9-579b-43e6-ad30-227ef47fcb9d/allocation/global_rsv_size", Some("16777216\n")),
+            (
+                "sys/fs/btrfs/0abb23a9-579b-43e6-ad30-227ef47fcb9d/allocation/global_rsv_size",
+                Some("16777216\n"),
+            ),
             ("sys/fs/btrfs/0abb23a9-579b-43e6-ad30-227ef47fcb9d/allocation/data/bytes_reserved", Some("0\n")),
-            ("sys/fs/btrfs/0abb23a9-579b-43e6-ad30-227ef47fcb9d/allocation/data/raid0/total_bytes", Some("2147483648\n")),
-            ("sys/fs/btrfs/0abb23a9-579b-43e6-ad30-227ef47fcb9d/allocation/data/raid0/used_bytes", Some("808189952\n")),
-            ("sys/fs/btrfs/0abb23a9-579b-43e6-ad30-227ef47fcb9d/allocation/metadata/bytes_reserved", Some("0\n")),
-            ("sys/fs/btrfs/0abb23a9-579b-43e6-ad30-227ef47fcb9d/allocation/system/bytes_reserved", Some("0\n")),
+            (
+                "sys/fs/btrfs/0abb23a9-579b-43e6-ad30-227ef47fcb9d/allocation/data/raid0/total_bytes",
+                Some("2147483648\n"),
+            ),
+            (
+                "sys/fs/btrfs/0abb23a9-579b-43e6-ad30-227ef47fcb9d/allocation/data/raid0/used_bytes",
+                Some("808189952\n"),
+            ),
+            (
+                "sys/fs/btrfs/0abb23a9-579b-43e6-ad30-227ef47fcb9d/allocation/metadata/bytes_reserved",
+                Some("0\n"),
+            ),
+            (
+                "sys/fs/btrfs/0abb23a9-579b-43e6-ad30-227ef47fcb9d/allocation/system/bytes_reserved",
+                Some("0\n"),
+            ),
         ],
         forgets: true,
     },
@@ -589,23 +644,57 @@ pub static FILESYSTEMS: &[&Case] = &[
             ("sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/congested", Some("0\n")),
             ("sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/root_usage_percent", Some("0\n")),
             ("sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/tree_depth", Some("0\n")),
-            ("sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/internal/active_journal_entries", Some("1\n")),
+            (
+                "sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/internal/active_journal_entries",
+                Some("1\n"),
+            ),
             ("sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/internal/btree_nodes", Some("0\n")),
-            ("sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/internal/btree_read_average_duration_us", Some("1305\n")),
+            (
+                "sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/internal/btree_read_average_duration_us",
+                Some("1305\n"),
+            ),
             ("sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/internal/cache_read_races", Some("0\n")),
             ("sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/bdev0/dirty_data", Some("1.2G\n")),
-            ("sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/bdev0/writeback_rate_debug", Some("rate:\t\t1.1M/sec\ndirty:\t\t20.4G\ntarget:\t\t20.4G\nproportional:\t427.5k\nintegral:\t790.0k\nchange:\t\t321.5k/sec\nnext io:\t17ms\n")),
+            (
+                "sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/bdev0/writeback_rate_debug",
+                Some(
+                    "rate:\t\t1.1M/sec\ndirty:\t\t20.4G\ntarget:\t\t20.4G\nproportional:\t427.5k\nintegral:\t790.0k\nchange:\t\t321.5k/sec\nnext io:\t17ms\n",
+                ),
+            ),
             ("sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/bdev0/stats_total/bypassed", Some("0\n")),
-            ("sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/bdev0/stats_total/cache_bypass_hits", Some("0\n")),
-            ("sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/bdev0/stats_total/cache_bypass_misses", Some("0\n")),
-            ("sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/bdev0/stats_total/cache_hits", Some("546\n")),
-            ("sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/bdev0/stats_total/cache_miss_collisions", Some("0\n")),
-            ("sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/bdev0/stats_total/cache_misses", Some("0\n")),
-            ("sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/bdev0/stats_total/cache_readaheads", Some("0\n")),
+            (
+                "sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/bdev0/stats_total/cache_bypass_hits",
+                Some("0\n"),
+            ),
+            (
+                "sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/bdev0/stats_total/cache_bypass_misses",
+                Some("0\n"),
+            ),
+            (
+                "sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/bdev0/stats_total/cache_hits",
+                Some("546\n"),
+            ),
+            (
+                "sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/bdev0/stats_total/cache_miss_collisions",
+                Some("0\n"),
+            ),
+            (
+                "sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/bdev0/stats_total/cache_misses",
+                Some("0\n"),
+            ),
+            (
+                "sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/bdev0/stats_total/cache_readaheads",
+                Some("0\n"),
+            ),
             ("sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/cache0/io_errors", Some("0\n")),
             ("sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/cache0/metadata_written", Some("512\n")),
             ("sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/cache0/written", Some("0\n")),
-            ("sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/cache0/priority_stats", Some("Unused:\t\t99%\nMetadata:\t0%\nAverage:\t10473\nSectors per Q:\t64\nQuantiles:\t[0 0 20946]\n")),
+            (
+                "sys/fs/bcache/deaddd54-c735-46d5-868e-f331c5fd7c74/cache0/priority_stats",
+                Some(
+                    "Unused:\t\t99%\nMetadata:\t0%\nAverage:\t10473\nSectors per Q:\t64\nQuantiles:\t[0 0 20946]\n",
+                ),
+            ),
         ],
         forgets: true,
     },
@@ -614,17 +703,41 @@ pub static FILESYSTEMS: &[&Case] = &[
         flags: &[],
         files: &[
             ("sys/fs/bcachefs/deadbeef-1234-5678-9012-abcdefabcdef/btree_cache_size", Some("1.2G\n")),
-            ("sys/fs/bcachefs/deadbeef-1234-5678-9012-abcdefabcdef/btree_write_stats", Some("                   nr        size\ninitial:           3298401   100k\ninterior:          3035363   1.26k\n")),
-            ("sys/fs/bcachefs/deadbeef-1234-5678-9012-abcdefabcdef/compression_stats", Some("typetype          compressed    uncompressed     average extent size\nlz4                    48.9G           71.2G                   62.5k\n")),
-            ("sys/fs/bcachefs/deadbeef-1234-5678-9012-abcdefabcdef/counters/btree_cache_reap", Some("since mount:                   10555604\nsince filesystem creation:     69068459\n")),
-            ("sys/fs/bcachefs/deadbeef-1234-5678-9012-abcdefabcdef/errors", Some("bset_bad_csum                                   2       1767112063\n")),
+            (
+                "sys/fs/bcachefs/deadbeef-1234-5678-9012-abcdefabcdef/btree_write_stats",
+                Some(
+                    "                   nr        size\ninitial:           3298401   100k\ninterior:          3035363   1.26k\n",
+                ),
+            ),
+            (
+                "sys/fs/bcachefs/deadbeef-1234-5678-9012-abcdefabcdef/compression_stats",
+                Some(
+                    "typetype          compressed    uncompressed     average extent size\nlz4                    48.9G           71.2G                   62.5k\n",
+                ),
+            ),
+            (
+                "sys/fs/bcachefs/deadbeef-1234-5678-9012-abcdefabcdef/counters/btree_cache_reap",
+                Some("since mount:                   10555604\nsince filesystem creation:     69068459\n"),
+            ),
+            (
+                "sys/fs/bcachefs/deadbeef-1234-5678-9012-abcdefabcdef/errors",
+                Some("bset_bad_csum                                   2       1767112063\n"),
+            ),
             ("sys/fs/bcachefs/deadbeef-1234-5678-9012-abcdefabcdef/dev-10/label", Some("hdd.1\n")),
             ("sys/fs/bcachefs/deadbeef-1234-5678-9012-abcdefabcdef/dev-10/state", Some("rw\n")),
             ("sys/fs/bcachefs/deadbeef-1234-5678-9012-abcdefabcdef/dev-10/bucket_size", Some("256k\n")),
             ("sys/fs/bcachefs/deadbeef-1234-5678-9012-abcdefabcdef/dev-10/nbuckets", Some("976561\n")),
             ("sys/fs/bcachefs/deadbeef-1234-5678-9012-abcdefabcdef/dev-10/durability", Some("1\n")),
-            ("sys/fs/bcachefs/deadbeef-1234-5678-9012-abcdefabcdef/dev-10/io_done", Some("read:\nsb          : 3989504\nbtree       : 5\nwrite:\nuser        : 7\n")),
-            ("sys/fs/bcachefs/deadbeef-1234-5678-9012-abcdefabcdef/dev-10/io_errors", Some("IO errors since filesystem creation\n  read:    197346\n  write:   0\n  checksum:0\nIO errors since 8 y ago\n")),
+            (
+                "sys/fs/bcachefs/deadbeef-1234-5678-9012-abcdefabcdef/dev-10/io_done",
+                Some("read:\nsb          : 3989504\nbtree       : 5\nwrite:\nuser        : 7\n"),
+            ),
+            (
+                "sys/fs/bcachefs/deadbeef-1234-5678-9012-abcdefabcdef/dev-10/io_errors",
+                Some(
+                    "IO errors since filesystem creation\n  read:    197346\n  write:   0\n  checksum:0\nIO errors since 8 y ago\n",
+                ),
+            ),
         ],
         forgets: true,
     },
@@ -790,7 +903,12 @@ pub static BUSES: &[&Case] = &[
         collectors: &["pcidevice"],
         flags: &["--collector.pcidevice.names", "--collector.pcidevice.idsfile={root}/pci.ids"],
         files: &[
-            ("pci.ids", Some("# list\n8086  Intel Corporation\n\t1234  Some device\n\t\t17aa 5095  Some board\nC 06  Bridge\n\t04  PCI bridge\n\t\t00  Normal decode\n")),
+            (
+                "pci.ids",
+                Some(
+                    "# list\n8086  Intel Corporation\n\t1234  Some device\n\t\t17aa 5095  Some board\nC 06  Bridge\n\t04  PCI bridge\n\t\t00  Normal decode\n",
+                ),
+            ),
             ("sys/bus/pci/devices/0000:00:02.1", Some("-> ../../../devices/pci0000:00/0000:00:02.1")),
             ("sys/devices/pci0000:00/0000:00:02.1/class", Some("0x060400\n")),
             ("sys/devices/pci0000:00/0000:00:02.1/vendor", Some("0x8086\n")),
@@ -824,7 +942,10 @@ pub static TEXTFILE: &[&Case] = &[&Case {
                 two_count 2\n# TYPE three summary\nthree{quantile=\"0.9\"} NaN\nthree_sum 0\nthree_count 0\nfour 7\n",
             ),
         ),
-        ("text/b.prom", Some("# HELP four Other words.\n# TYPE four untyped\nfour{x=\"1\"} -0.5 \nfive 0x10\n")),
+        (
+            "text/b.prom",
+            Some("# HELP four Other words.\n# TYPE four untyped\nfour{x=\"1\"} -0.5 \nfive 0x10\n"),
+        ),
     ],
     // The files' times are told.
     forgets: false,

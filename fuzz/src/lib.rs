@@ -58,7 +58,11 @@ pub fn run(name: &str, cases: &'static [&'static Case], input: &[u8]) {
     let mut arenas = ARENAS.lock().unwrap_or_else(PoisonError::into_inner);
     if arenas.is_empty() {
         let folder = folder(name);
-        *arenas = cases.iter().enumerate().map(|(at, case)| Arena::new(case, folder.join(at.to_string()))).collect();
+        *arenas = cases
+            .iter()
+            .enumerate()
+            .map(|(at, case)| Arena::new(case, folder.join(at.to_string())))
+            .collect();
     }
     let Some((&first, parts)) = input.split_first() else { return };
     let at = usize::from(first) % arenas.len();
@@ -117,10 +121,17 @@ impl Arena {
 
     fn build(&self) -> Vec<(&'static Descriptor, Box<dyn Collector>)> {
         let at = |folder: &str| self.root.join(folder);
-        let paths = Paths { procfs: at("proc"), sysfs: at("sys"), rootfs: self.root.clone(), udev_data: at("udev/data") };
+        let paths = Paths {
+            procfs: at("proc"),
+            sysfs: at("sys"),
+            rootfs: self.root.clone(),
+            udev_data: at("udev/data"),
+        };
         let context = Context { paths: &paths, flags: &self.flags };
-        let find = |name: &&str| *node::COLLECTORS.iter().find(|known| known.name == *name).expect("is a collector");
-        let build = |descriptor: &'static Descriptor| (descriptor, (descriptor.build)(&context).expect("builds"));
+        let find =
+            |name: &&str| *node::COLLECTORS.iter().find(|known| known.name == *name).expect("is a collector");
+        let build =
+            |descriptor: &'static Descriptor| (descriptor, (descriptor.build)(&context).expect("builds"));
         self.case.collectors.iter().map(find).map(build).collect()
     }
 

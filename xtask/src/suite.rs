@@ -26,6 +26,7 @@ const REST: &[Stage] = &[
     Stage { name: "live tests: kernel and process", run: || integration(Group::Live) },
     Stage { name: "live tests: containers", run: || integration(Group::Containers) },
     Stage { name: "a real Prometheus", run: || integration(Group::Prometheus) },
+    Stage { name: "fuzz targets (cargo check)", run: fuzz_targets },
     Stage { name: "aarch64 (cargo check)", run: aarch64 },
 ];
 
@@ -147,6 +148,11 @@ fn kernel_half() -> Outcome {
         return build_ebpf::run(true);
     }
     without_nightly("the committed object was not compared with a fresh build")
+}
+
+/// A workspace of its own, which nothing else here compiles.
+fn fuzz_targets() -> Outcome {
+    status(cargo().args(["check", "--manifest-path", "fuzz/Cargo.toml", "--bins", "--examples"]))
 }
 
 fn aarch64() -> Outcome {
