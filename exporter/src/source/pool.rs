@@ -57,7 +57,7 @@ struct State<T> {
     deadline: Instant,
     /// Jobs of this round that have not come back.
     pending: usize,
-    /// The thread that runs the queue, and when it began the job that it is at.
+    /// The thread that runs the queue, and when it began the job that it is at, or the queue was asked for.
     runner: Option<u64>,
     began: Instant,
     threads: usize,
@@ -178,6 +178,7 @@ impl<T: Default + Send + 'static> Pool<T> {
         state.deadline = deadline;
         // A thread that is still at an earlier job is not waited for.
         state.runner = None;
+        state.began = Instant::now();
         let here =
             jobs.into_iter().filter(|job| state.slots.get(job.0).is_some_and(|slot| slot.held.is_some()));
         state.queue.clear();
@@ -274,10 +275,10 @@ impl<T: Send + 'static> Shared<T> {
         let Ok(waiting @ 1..) = u32::try_from(state.queue.len()) else { return left };
         let patience = (left / waiting.saturating_add(1)).max(LEAST_PATIENCE).min(self.patience);
         let since = now.saturating_duration_since(state.began);
-        if state.runner.is_some() && since < patience {
+        if since < patience {
             return patience.saturating_sub(since).min(left);
         }
-        // Nobody runs the queue, or not any more. (A thread that has just been told may be told twice.)
+        // Whoever was told of the queue does not run it, or not any more.
         state.runner = None;
         self.work.notify_one();
         patience.min(left)
