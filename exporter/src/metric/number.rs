@@ -71,13 +71,15 @@ fn float(out: &mut Vec<u8>, value: f64) {
     if value.is_sign_negative() {
         out.push(b'-');
     }
-    if value == 0.0 {
-        out.push(b'0');
+    let magnitude = value.abs();
+    // (Most floats are whole, and the shortest digits of a whole number are quickly found.)
+    if magnitude < EXACT as f64 && magnitude.fract() == 0.0 {
+        whole(out, magnitude as u64);
         return;
     }
     let mut buffer = ryu::Buffer::new();
     let mut digits = [0u8; 24];
-    let (length, point) = decimal(buffer.format_finite(value.abs()).as_bytes(), &mut digits);
+    let (length, point) = decimal(buffer.format_finite(magnitude).as_bytes(), &mut digits);
     let digits = &digits[..length];
     let exponent = point - 1;
     if !(-4..6).contains(&exponent) {
