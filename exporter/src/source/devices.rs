@@ -64,6 +64,9 @@ pub struct Device<T> {
     /// The entry's inode, which tells a device from another one that has taken its name.
     identity: u64,
     round: u64,
+    /// Whether its folder could be opened in this round.
+    is_there: bool,
+    /// `None` as well for a device of which nothing may be held.
     folder: Option<OwnedFd>,
     /// By attribute; empty if none may be held.
     files: Vec<Option<File>>,
@@ -106,7 +109,7 @@ impl<T: Default> Devices<T> {
         self.known.retain(|_, device| {
             let stays = device.round == round;
             if !stays {
-                *held -= device.files.len();
+                *held -= device.holds();
             }
             stays
         });
@@ -116,7 +119,7 @@ impl<T: Default> Devices<T> {
 
     /// What is kept for each of those that were given by the last listing, in the same order.
     pub fn kept(&self) -> impl Iterator<Item = &T> {
-        self.known.values().filter(|device| device.folder.is_some()).map(|device| &device.kept)
+        self.known.values().filter(|device| device.is_there).map(|device| &device.kept)
     }
 
     fn open(&self) -> Result<OwnedFd, Errno> {
@@ -152,14 +155,14 @@ impl<T: Default> Devices<T> {
         if !(self.is_wanted.0)(name) {
             return;
         }
-        let may_hold = (self.held + self.attributes) as u64 <= most_held();
-        let held = if may_hold { self.attributes } else { 0 };
-        self.held += held;
+        let may_hold = (self.held + self.attributes + 1) as u64 <= most_held();
+        let attributes = if may_hold { self.attributes } else { 0 };
         let mut path = self.path.join(OsStr::from_bytes(name));
         path.push(self.within);
-        let files = std::iter::repeat_with(|| None).take(held).collect();
-        let kept = T::default();
-        let device = Device { kept, path, identity, round: self.round, folder: None, files };
+        let files = std::iter::repeat_with(|| None).take(attributes).collect();
+        let (kept, round) = (T::default(), self.round);
+        let device = Device { kept, path, identity, round, is_there: false, folder: None, files };
+        self.held += device.holds();
         self.known.insert(name.to_vec(), device);
     }
 
@@ -174,8 +177,17 @@ fn most_held() -> u64 {
 }
 
 impl<T> Device<T> {
-    /// Sees to it that its folder is open; tells whether it is.
+    /// The most descriptors that it may have open from one scrape to the next.
+    fn holds(&self) -> usize {
+        if self.files.is_empty() { 0 } else { self.files.len() + 1 }
+    }
+
+    /// Sees to it that its folder is open, if that may be held; tells whether it is there.
     fn begin(&mut self) -> bool {
+        if self.files.is_empty() {
+            self.is_there = self.path.is_dir();
+            return self.is_there;
+        }
         // A folder by which nothing is held open could be that of a device that went.
         if self.files.iter().all(Option::is_none) {
             self.forget();
@@ -184,7 +196,8 @@ impl<T> Device<T> {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
             self.folder = rustix::fs::open(&self.path, flags, Mode::empty()).ok();
         }
-        self.folder.is_some()
+        self.is_there = self.folder.is_some();
+        self.is_there
     }
 
     fn forget(&mut self) {
@@ -214,9 +227,12 @@ impl<T> Device<T> {
     }
 
     fn read_new(&mut self, place: usize, name: &str, buffer: &mut [u8]) -> Result<usize, Errno> {
-        let Some(folder) = &self.folder else { return Err(Errno::NOENT) };
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::openat(folder, name, flags, Mode::empty())?);
+        let opened = match &self.folder {
+            Some(folder) => rustix::fs::openat(folder, name, flags, Mode::empty()),
+            None => rustix::fs::open(self.path.join(name), flags, Mode::empty()),
+        };
+        let file = File::from(opened?);
         let read = piece(&file, buffer);
         if let Some(held) = self.files.get_mut(place) {
             *held = Some(file);
@@ -329,7 +345,7 @@ mod tests {
         assert_eq!(seen(&mut devices), ["x 1 4 true", "y 1 2 3"]);
         fs::remove_dir_all(root.0.join("y")).expect("removes");
         assert_eq!(seen(&mut devices), ["x 2 4 true"]);
-        assert_eq!(devices.held, 2);
+        assert_eq!(devices.held, 3);
         fs::rename(&root.0, root.0.with_extension("old")).expect("renames");
         root.write("x/a", "5\n");
         fs::remove_dir_all(root.0.with_extension("old")).expect("removes");
@@ -357,7 +373,7 @@ mod tests {
         for round in 1..3 {
             assert_eq!(seen(&mut devices), [format!("x {round} 1 true")]);
         }
-        assert!(devices.known.values().all(|device| device.files.is_empty()));
+        assert!(devices.known.values().all(|device| device.files.is_empty() && device.folder.is_none()));
     }
 
     #[test]
