@@ -111,6 +111,11 @@ pub trait Collector: Send {
         self.collect(page)
     }
 
+    /// Whether others name its families: they are written last, and give way to all that are there.
+    fn is_foreign(&self) -> bool {
+        false
+    }
+
     /// What it must be allowed beyond reading files once it runs; the process gives up the rest.
     fn rights(&self) -> CapabilitySet {
         CapabilitySet::empty()

@@ -7,12 +7,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::mount::UnmountFlags;
+
 use hang_support::frozen::Frozen;
 use hang_support::fuse::DeadMount;
 use hang_support::{Hangs, Scene, outcome, own_mounts};
 use tests::live;
 use tests::page::Page;
-use tests::running::until;
+use tests::running::{output, until};
 use tests::temp::TempDir;
 
 /// What the label `device_error` says of a mount that does not answer.
@@ -122,6 +124,38 @@ fn a_frozen_disk_holds_the_textfile_collector_alone() {
     assert!(until(Duration::from_secs(10), is_back), "it did not come back");
     assert_eq!(outcome(&scene.scrape(), "textfile"), "ok");
     scene.ended_are_gone();
+}
+
+#[test]
+fn mounts_upon_each_other_are_told_once() {
+    if !live::root() {
+        return;
+    }
+    own_mounts();
+    let folders = [TempDir::new("upon"), TempDir::new("bound")];
+    let [upon, bound] = [folders[0].path(), folders[1].path()];
+    let mount = |arguments: &[&str]| output(Command::new("mount").args(arguments));
+    let [at, bound_at] = [upon.to_str().unwrap(), bound.to_str().unwrap()];
+    for options in ["size=4m", "size=8m,ro", "size=16m"] {
+        mount(&["-t", "tmpfs", "-o", options, "same", at]);
+    }
+    mount(&["--bind", at, bound_at]);
+    mount(&["--bind", at, bound_at]);
+    // (That no series is there twice is seen to where the page is read.)
+    let scene = Scene::new((), &["--ebpf=off", "--no-container"]);
+    let page = scene.scrape();
+    for at in [upon, bound] {
+        assert_eq!(file_system(&page, at), (Some(f64::from(16 << 20)), Some(String::new())));
+        let point = [("mountpoint", at.to_str().unwrap())];
+        assert_eq!(page.matching("node_filesystem_readonly", &point).count(), 1);
+    }
+    let infos = |at| page.matching("node_filesystem_mount_info", &[("mountpoint", at)]).count();
+    assert_eq!((infos(at), infos(bound_at)), (3, 1), "one for each device number");
+    let faults = page.value("promhttp_metric_handler_errors_total", &[("cause", "gathering")]);
+    assert_eq!(faults, Some(0.0), "none had to be dropped");
+    for (at, times) in [(bound, 2), (upon, 3)] {
+        (0..times).for_each(|_| rustix::mount::unmount(at, UnmountFlags::DETACH).unwrap());
+    }
 }
 
 /// The textfile collector does not come back, and that is all.

@@ -91,18 +91,48 @@ impl Page {
 
     /// Takes over what another page holds; families that this one has already are dropped.
     pub fn append(&mut self, other: &Self) {
-        for (index, &start) in other.starts.iter().enumerate() {
-            let end = other.starts.get(index + 1).copied().unwrap_or(other.text.len());
-            self.section(other.text.get(start..end).unwrap_or_default());
+        for section in other.sections() {
+            self.section(section);
         }
         self.dropped += other.dropped;
     }
 
-    /// Takes over one family's finished text, which begins with its HELP line.
-    pub fn section(&mut self, text: &[u8]) {
-        if !text.is_empty() && self.begin(hash_of(name_of(text))) {
+    /// The same for families that somebody else has named, in the order of their names: dropped are also those of whose
+    /// samples one would have another family's name, as `x_count` of a summary `x`. Gives the names of those dropped.
+    pub fn append_foreign(&mut self, other: &Self) -> Vec<String> {
+        const SUFFIXES: [&[u8]; 3] = [b"_bucket", b"_count", b"_sum"];
+        let (mut composed, mut dropped) = (HashSet::new(), Vec::new());
+        for section in other.sections() {
+            let name = name_of(section);
+            let is_composed = is_composed(section);
+            let mut bases = SUFFIXES.iter().filter_map(|suffix| name.strip_suffix(*suffix));
+            let clashes = bases.any(|base| composed.contains(base))
+                || (is_composed && SUFFIXES.iter().any(|suffix| self.has(&[name, suffix].concat())));
+            self.dropped += u64::from(clashes);
+            if clashes || !self.section(section) {
+                dropped.push(String::from_utf8_lossy(name).into_owned());
+            } else if is_composed {
+                composed.insert(name);
+            }
+        }
+        self.dropped += other.dropped;
+        dropped
+    }
+
+    /// Takes over one family's finished text, which begins with its HELP line. `false` if it is dropped.
+    pub fn section(&mut self, text: &[u8]) -> bool {
+        let is_taken = text.is_empty() || self.begin(hash_of(name_of(text)));
+        if is_taken {
             self.text.extend_from_slice(text);
         }
+        is_taken
+    }
+
+    fn sections(&self) -> impl Iterator<Item = &[u8]> {
+        self.starts.iter().enumerate().map(|(index, &start)| {
+            let end = self.starts.get(index + 1).copied().unwrap_or(self.text.len());
+            self.text.get(start..end).unwrap_or_default()
+        })
     }
 
     /// The text written so far.
@@ -120,6 +150,10 @@ impl Page {
     /// Families and samples dropped since [`Page::clear`] because they were there already.
     pub fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        self.written.contains(&hash_of(name))
     }
 
     /// Sees to it that the family's head is made; gives the hash of its name.
@@ -160,6 +194,12 @@ impl Page {
 /// The family name in a section's first line, `# HELP name ...`.
 fn name_of(section: &[u8]) -> &[u8] {
     section.split(|&byte| byte == b' ').nth(2).unwrap_or_default()
+}
+
+/// Whether a section's second line, `# TYPE name ...`, tells of samples with suffixes.
+fn is_composed(section: &[u8]) -> bool {
+    let kind = section.split(|&byte| byte == b'\n').nth(1).unwrap_or_default();
+    kind.ends_with(b" histogram") || kind.ends_with(b" summary")
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -251,6 +291,7 @@ mod tests {
     use super::*;
 
     static UP: Family = Family::gauge("up", "Whether it is.");
+    static OWN_SUM: Family = Family::gauge("own_sum", "Own.");
     static BYTES: Family = Family::counter("bytes_total", "Bytes.");
 
     fn text(page: &Page) -> &str {
@@ -300,6 +341,32 @@ mod tests {
             text(&page),
             "# HELP up Whether it is.\n# TYPE up gauge\nup 1\n# HELP bytes_total Bytes.\n# TYPE bytes_total counter\nbytes_total 3\n"
         );
+    }
+
+    #[test]
+    fn foreign_families_give_way_to_names_that_are_there() {
+        let section = |name: &str, kind: &str| format!("# HELP {name} x\n# TYPE {name} {kind}\n{name} 1\n");
+        let mut other = Page::default();
+        for (name, kind) in [
+            ("a", "summary"),
+            ("a_count", "gauge"),
+            ("a_other", "gauge"),
+            ("bytes", "histogram"),
+            ("own", "histogram"),
+            ("up", "gauge"),
+            ("up_sum", "gauge"),
+        ] {
+            assert!(other.section(section(name, kind).as_bytes()));
+        }
+        assert!(!other.section(section("up", "gauge").as_bytes()));
+        let mut page = Page::default();
+        page.family(&UP).plain(7.0);
+        page.family(&OWN_SUM).plain(7.0);
+        assert_eq!(page.append_foreign(&other), ["a_count", "own", "up"]);
+        assert_eq!(page.dropped(), 4);
+        let names: Vec<_> = page.sections().map(|section| str::from_utf8(name_of(section))).collect();
+        assert_eq!(names, ["up", "own_sum", "a", "a_other", "bytes", "up_sum"].map(Ok));
+        assert!(text(&page).contains("up 7\n") && !text(&page).contains("up 1\n"));
     }
 
     #[test]

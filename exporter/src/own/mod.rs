@@ -61,12 +61,16 @@ impl Own {
         })
     }
 
+    /// Counts what was dropped from a page that is ready: the next one tells of it.
+    pub fn count_dropped(&self, page: &Page) {
+        self.dropped.inc_by(page.dropped());
+    }
+
     /// Writes them all.
     pub fn write(&mut self, stages: &Stages, page: &mut Page) {
         for (gauge, took) in self.stages.iter().zip([stages.node, stages.container, stages.wait]) {
             gauge.set(took.as_secs_f64());
         }
-        self.dropped.inc_by(page.dropped());
         if let Some(process) = &mut self.process {
             process.write(page);
         }

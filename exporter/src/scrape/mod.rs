@@ -165,6 +165,8 @@ impl ScrapeThread {
         let stages = Stages { node: quick, container: in_containers, wait: wait + watch.lap() };
         node.write_outcomes(selection.node, page);
         own.write(&stages, page);
+        node.take_foreign(selection.node, page);
+        own.count_dropped(page);
 
         page.swap_text(&mut buffer);
         let text = self.buffers.share(buffer);

@@ -49,6 +49,9 @@ struct Entry {
     logged: Option<String>,
     /// What it lacked at the last scrape.
     lack: Option<Lack>,
+    is_foreign: bool,
+    /// The families dropped last.
+    dropped: Vec<String>,
 }
 
 enum Runs {
@@ -147,7 +150,9 @@ impl NodeHalf {
         for entry in self.collectors.iter_mut().filter(|entry| entry.is_in(selected)) {
             let Runs::InPool(job) = entry.runs else { continue };
             let ran = self.slow.read(job, |product| {
-                page.append(&product.page);
+                if !entry.is_foreign {
+                    page.append(&product.page);
+                }
                 product.ran.take()
             });
             let ran = ran.flatten();
@@ -185,6 +190,15 @@ impl NodeHalf {
         }
     }
 
+    /// Takes over what others have named, when all that is ours has been written.
+    pub fn take_foreign(&mut self, selected: u128, page: &mut Page) {
+        for entry in self.collectors.iter_mut().filter(|entry| entry.is_in(selected) && entry.is_foreign) {
+            let Runs::InPool(job) = entry.runs else { continue };
+            let dropped = self.slow.read(job, |product| page.append_foreign(&product.page));
+            entry.tell_dropped(dropped.unwrap_or_default());
+        }
+    }
+
     fn selected(&mut self, selected: u128) -> impl Iterator<Item = &mut Entry> {
         self.collectors.iter_mut().filter(move |entry| entry.is_in(selected))
     }
@@ -212,6 +226,7 @@ impl NodeHalfPlan {
 impl Entry {
     fn new(index: usize, mut collector: Box<dyn Collector>, slow: &mut Pool<Product>) -> Self {
         let descriptor = node::COLLECTORS[index];
+        let is_foreign = collector.is_foreign();
         let runs = match descriptor.pace {
             Pace::Quick => Runs::Here(collector),
             Pace::MayBlock => Runs::InPool(slow.add(move |product, deadline| {
@@ -230,6 +245,8 @@ impl Entry {
             late: 0,
             logged: None,
             lack: None,
+            is_foreign,
+            dropped: Vec::new(),
         }
     }
 
@@ -239,6 +256,22 @@ impl Entry {
 
     fn is_in(&self, selected: u128) -> bool {
         selected & 1 << self.index != 0
+    }
+
+    /// One line a cause, whatever the number of families.
+    fn tell_dropped(&mut self, dropped: Vec<String>) {
+        const SHOWN: usize = 10;
+        if !dropped.is_empty() && dropped != self.dropped {
+            let families = dropped.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let count = dropped.len();
+            tracing::error!(
+                collector = self.name(),
+                families,
+                count,
+                "families that the page has already are left out"
+            );
+        }
+        self.dropped = dropped;
     }
 
     fn judge(&mut self, ran: Option<Ran>) {

@@ -29,6 +29,11 @@ pub trait Hangs {
     fn let_go(&mut self);
 }
 
+/// Nothing hangs.
+impl Hangs for () {
+    fn let_go(&mut self) {}
+}
+
 impl<H: Hangs, const N: usize> Hangs for [H; N] {
     fn let_go(&mut self) {
         self.iter_mut().for_each(Hangs::let_go);

@@ -22,10 +22,21 @@ struct One {
     seen: HashSet<Pairs>,
 }
 
+/// How much of a family was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    All,
+    /// All but this many series, whose labels are there already.
+    But(usize),
+    /// Nothing: an earlier file has another help text for it.
+    OtherHelp,
+    /// Nothing: an earlier file has another type for it.
+    OtherType,
+}
+
 impl Merged {
-    /// Adds a file's family. `false` if an earlier file has another help text for it: then it is left out. One of
-    /// another type than before is left out, too.
-    pub fn add(&mut self, family: FileFamily, path: &Path) -> bool {
+    /// Adds a file's family.
+    pub fn add(&mut self, family: FileFamily, path: &Path) -> Added {
         let kind = family.kind.unwrap_or(Type::Untyped);
         let one = self.0.entry(family.name).or_insert_with(|| One {
             help: None,
@@ -37,10 +48,10 @@ impl Merged {
         if let (Some(have), Some(new)) = (&one.help, &family.help)
             && have != new
         {
-            return false;
+            return Added::OtherHelp;
         }
         if one.kind != kind {
-            return true;
+            return Added::OtherType;
         }
         if one.help.is_none() {
             one.help = family.help;
@@ -48,6 +59,7 @@ impl Merged {
         one.files.push(path.display().to_string());
         let names: BTreeSet<String> =
             family.metrics.iter().flat_map(|metric| metric.labels.keys().cloned()).collect();
+        let mut repeated = 0;
         for mut metric in family.metrics {
             for name in &names {
                 metric.labels.entry(name.clone()).or_default();
@@ -56,9 +68,11 @@ impl Merged {
             let key = metric.labels.iter().filter(|(_, value)| !value.is_empty());
             if one.seen.insert(key.map(|(name, value)| (name.clone(), value.clone())).collect()) {
                 one.metrics.push(metric);
+            } else {
+                repeated += 1;
             }
         }
-        true
+        if repeated == 0 { Added::All } else { Added::But(repeated) }
     }
 
     /// Leaves out the families whose name is that of another one's sums, counts or buckets, and names them.
@@ -166,16 +180,19 @@ mod tests {
     use super::*;
     use crate::node::textfile::parse::parse;
 
-    fn merge(files: &[&str]) -> (String, bool) {
+    fn merge(files: &[&str]) -> (String, Added) {
         let mut merged = Merged::default();
-        let mut agree = true;
+        let mut worst = Added::All;
         for (index, file) in files.iter().enumerate() {
             for family in parse(file.as_bytes()).expect("parses") {
-                agree &= merged.add(family, Path::new(&format!("f{index}")));
+                match merged.add(family, Path::new(&format!("f{index}"))) {
+                    Added::All => {}
+                    other => worst = other,
+                }
             }
         }
         merged.remove_clashes();
-        (String::from_utf8(merged.sections().concat()).expect("is UTF-8"), agree)
+        (String::from_utf8(merged.sections().concat()).expect("is UTF-8"), worst)
     }
 
     #[test]
@@ -185,20 +202,20 @@ mod tests {
             (
                 "# HELP x Metric read from f0, f1\n# TYPE x untyped\nx{a=\"1\",b=\"\"} 1\nx{a=\"\",b=\"2\"} 2\nx{a=\"\",b=\"\"} 3\n"
                     .to_owned(),
-                true
+                Added::But(1)
             )
         );
     }
 
     #[test]
     fn what_clashes_is_left_out() {
-        let (text, agree) =
+        let (text, added) =
             merge(&["# HELP x One.\nx 1\n", "# HELP x Two.\nx{a=\"1\"} 2\n", "x{a=\"2\"} 3\n"]);
         assert_eq!(text, "# HELP x One.\n# TYPE x untyped\nx 1\nx{a=\"2\"} 3\n");
-        assert!(!agree);
-        let (text, agree) = merge(&["# TYPE x gauge\nx 1\n", "# TYPE x counter\nx{a=\"1\"} 2\n"]);
+        assert_eq!(added, Added::OtherHelp);
+        let (text, added) = merge(&["# TYPE x gauge\nx 1\n", "# TYPE x counter\nx{a=\"1\"} 2\n"]);
         assert_eq!(text, "# HELP x Metric read from f0\n# TYPE x gauge\nx 1\n");
-        assert!(agree);
+        assert_eq!(added, Added::OtherType);
     }
 
     #[test]

@@ -15,7 +15,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use self::{merge::Merged, parse::FileFamily};
+use self::{
+    merge::{Added, Merged},
+    parse::FileFamily,
+};
 use crate::{
     collector::{Collector, Context, Descriptor, Failure, Flag, Pace, Takes},
     config::ConfigError,
@@ -76,6 +79,8 @@ struct Made {
     mtimes: Vec<(Labels, u64)>,
     sections: Vec<Vec<u8>>,
     complaints: Vec<String>,
+    /// Logged like complaints, but the reference does not call them an error of the collector's.
+    notes: Vec<String>,
 }
 
 impl Textfile {
@@ -113,6 +118,10 @@ impl Textfile {
 }
 
 impl Collector for Textfile {
+    fn is_foreign(&self) -> bool {
+        true
+    }
+
     fn collect(&mut self, page: &mut Page) -> Result<(), Failure> {
         let (stamps, mut complaints) = self.list();
         if !self.is_settled || stamps != self.stamps {
@@ -126,8 +135,11 @@ impl Collector for Textfile {
         for (labels, mtime) in &self.made.mtimes {
             samples.sample(labels, *mtime);
         }
+        complaints.extend_from_slice(&self.made.notes);
         for section in &self.made.sections {
-            page.section(section);
+            if !page.section(section) {
+                complaints.push("a family of a file has the name of one of the collector's own".to_owned());
+            }
         }
         for complaint in complaints.iter().filter(|complaint| !self.logged.contains(complaint)) {
             tracing::warn!("textfile: {complaint}");
@@ -168,9 +180,14 @@ fn make<'a>(files: impl Iterator<Item = &'a Path>) -> Made {
         match read(path) {
             Ok((families, mtime)) => {
                 for family in families {
-                    let name = family.name.clone();
-                    if !merged.add(family, path) {
-                        made.complaints.push(format!("{}: {name} has another help text", path.display()));
+                    let at = format!("{}: {}", path.display(), family.name);
+                    match merged.add(family, path) {
+                        Added::All => {}
+                        Added::But(repeated) => {
+                            made.notes.push(format!("{at}: {repeated} series are there already"));
+                        }
+                        Added::OtherHelp => made.complaints.push(format!("{at} has another help text")),
+                        Added::OtherType => made.notes.push(format!("{at} has another type")),
                     }
                 }
                 made.mtimes.push((Labels::new([("file", path.as_os_str().as_bytes())]), mtime));
@@ -180,7 +197,7 @@ fn make<'a>(files: impl Iterator<Item = &'a Path>) -> Made {
     }
     made.mtimes.dedup_by(|one, other| one.0 == other.0);
     for name in merged.remove_clashes() {
-        made.complaints.push(format!("{name} is a part of another file's summary or histogram too"));
+        made.notes.push(format!("{name} is a part of another file's summary or histogram too"));
     }
     made.sections = merged.sections();
     made
