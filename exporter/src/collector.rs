@@ -36,6 +36,8 @@ pub struct Descriptor {
 /// Where a collector runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
+    /// As quick ones, but first: its figures would show our own threads at work.
+    First,
     /// Its reads never wait: it runs on the scrape thread.
     Quick,
     /// It may wait for a disk, a mount or a peer: it runs on a thread that it may hold, under the deadline.

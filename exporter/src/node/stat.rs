@@ -17,7 +17,8 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
     summary: "interrupts, context switches, forks, boot time, running and blocked threads",
     reads: "/proc/stat",
     since: "2.6",
-    pace: Pace::Quick,
+    // `node_procs_running` would count the threads of those that may block.
+    pace: Pace::First,
     flags: &[Flag {
         name: SOFTIRQ,
         takes: Takes::Switch { default: false },

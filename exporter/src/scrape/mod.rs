@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use self::buffers::Buffers;
 pub use self::{node_half::NodeHalf, selection::Selection};
 use crate::{
+    collector::Pace,
     container::{ContainerError, ContainerHalf, Groups},
     metric::Page,
     own::{Own, Stages},
@@ -144,15 +145,15 @@ impl ScrapeThread {
         let page = &mut self.page;
 
         let mut watch = Stopwatch(began);
-        // Before our own threads wake: they would show in `node_procs_running`.
-        node.run_quick(selection.node, page);
-        let quick = watch.lap();
+        node.run(Pace::First, selection.node, page);
         node.ask(selection.node, deadline);
+        node.run(Pace::Quick, selection.node, page);
+        let quick = watch.lap();
         let container = container.as_mut().filter(|_| !selection.container.is_empty());
         let container =
             container.map(|half| half.as_mut().map(|half| (half.read(selection.container), half)));
         let mut in_containers = watch.lap();
-        // While it waits it sees to it that what hangs does not delay the others, so nothing else is waited for before.
+        // While it waits it sees to it that what hangs does not delay the others, so nothing is waited for before.
         node.wait();
         let wait = watch.lap();
         match container {
@@ -161,7 +162,7 @@ impl ScrapeThread {
             None => {}
         }
         in_containers += watch.lap();
-        node.take_slow(selection.node, in_containers + wait, page);
+        node.take_slow(selection.node, quick + in_containers + wait, page);
         let stages = Stages { node: quick, container: in_containers, wait: wait + watch.lap() };
         node.write_outcomes(selection.node, page);
         own.write(&stages, page);

@@ -135,9 +135,9 @@ impl NodeHalf {
         self.slow.wait();
     }
 
-    /// Runs the quick ones.
-    pub fn run_quick(&mut self, selected: u128, page: &mut Page) {
-        for entry in self.selected(selected) {
+    /// Runs the quick ones of this pace.
+    pub fn run(&mut self, pace: Pace, selected: u128, page: &mut Page) {
+        for entry in self.selected(selected).filter(|entry| node::COLLECTORS[entry.index].pace == pace) {
             if let Runs::Here(collector) = &mut entry.runs {
                 let ran = timed(|| collector.collect(page));
                 entry.judge(Some(ran));
@@ -228,7 +228,7 @@ impl Entry {
         let descriptor = node::COLLECTORS[index];
         let is_foreign = collector.is_foreign();
         let runs = match descriptor.pace {
-            Pace::Quick => Runs::Here(collector),
+            Pace::First | Pace::Quick => Runs::Here(collector),
             Pace::MayBlock => Runs::InPool(slow.add(move |product, deadline| {
                 product.page.clear();
                 product.ran = Some(timed(|| collector.collect_until(deadline, &mut product.page)));
