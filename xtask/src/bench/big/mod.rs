@@ -1,11 +1,11 @@
 //! `cargo xtask bench node --big`: what a CPU, an interface and a mount cost each, in both exporters, on roots and
 //! namespaces made for it. All of it goes with the thread that made it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MsFlags, mount, umount};
 use nix::sched::{CloneFlags, unshare};
 use tests::temp::TempDir;
 
@@ -89,28 +89,17 @@ impl Bench<'_> {
 
     fn mounts(&self) -> Outcome {
         let mut measured = Vec::new();
-        let folder = TempDir::new("mounts");
+        let mut mounts = Mounts { folder: TempDir::new("mounts"), made: 0 };
         // Of the first process' mounts the exporters would see none of these.
-        let procfs = folder.path().join("proc");
+        let procfs = mounts.folder.path().join("proc");
         std::fs::create_dir(&procfs)
             .and_then(|()| std::os::unix::fs::symlink("/proc/self", procfs.join("self")))
             .map_err(|e| format!("{}: {e}", procfs.display()))?;
-        let mut made = 0;
         for count in MOUNTS {
-            for number in made..count {
-                let place = folder.path().join(format!("mount{number}"));
-                std::fs::create_dir(&place).map_err(|e| format!("{}: {e}", place.display()))?;
-                mount(Some("big"), &place, Some("tmpfs"), MsFlags::empty(), Some("size=64k"))
-                    .map_err(|e| format!("mount {}: {e}", place.display()))?;
-            }
-            made = count;
+            mounts.add_up_to(count)?;
             measured.push(self.both(&["filesystem"], &[&format!("--path.procfs={}", procfs.display())])?);
         }
         print("mounts", MOUNTS, &measured);
-        for number in 0..made {
-            // Before the folder is removed. What stays goes with the namespace.
-            let _ = nix::mount::umount(&folder.path().join(format!("mount{number}")));
-        }
         Ok(())
     }
 
@@ -129,6 +118,37 @@ impl Bench<'_> {
         in_turns(&mut series, self.scrapes)?;
         let [ours, theirs] = series;
         Ok([ours.end_with(STRACED)?, theirs.end_with(STRACED)?])
+    }
+}
+
+/// Small file systems in memory; unmounted before the folder is removed.
+struct Mounts {
+    folder: TempDir,
+    made: usize,
+}
+
+impl Mounts {
+    fn place(&self, number: usize) -> PathBuf {
+        self.folder.path().join(format!("mount{number}"))
+    }
+
+    fn add_up_to(&mut self, count: usize) -> Outcome {
+        while self.made < count {
+            let place = self.place(self.made);
+            std::fs::create_dir(&place).map_err(|e| format!("{}: {e}", place.display()))?;
+            mount(Some("big"), &place, Some("tmpfs"), MsFlags::empty(), Some("size=64k"))
+                .map_err(|e| format!("mount {}: {e}", place.display()))?;
+            self.made += 1;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Mounts {
+    fn drop(&mut self) {
+        for number in 0..self.made {
+            let _ = umount(&self.place(number));
+        }
     }
 }
 
