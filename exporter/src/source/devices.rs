@@ -18,10 +18,9 @@ use std::{
 use rustix::{
     fs::{FileType, Mode, OFlags, SeekFrom},
     io::Errno,
-    process::{Resource, getrlimit},
 };
 
-use super::{file::ReadError, folder, text};
+use super::{file::ReadError, folder, limit::raise_descriptor_limit, text};
 
 /// Descriptors that the devices of one folder may hold. (The kernel keeps a page for each: 10 MiB at most.) The
 /// attributes of the devices beyond are opened anew.
@@ -171,9 +170,9 @@ impl<T: Default> Devices<T> {
     }
 }
 
-/// The limit may be raised while the process starts, so it is asked whenever a device is new.
+/// (The soft limit of old is too low for a large host.)
 fn most_held() -> u64 {
-    getrlimit(Resource::Nofile).current.map_or(MOST_HELD, |limit| (limit / SHARE).min(MOST_HELD))
+    (raise_descriptor_limit() / SHARE).min(MOST_HELD)
 }
 
 impl<T> Device<T> {
