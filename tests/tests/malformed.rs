@@ -7,6 +7,7 @@ mod node_support;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    os::unix::fs::FileExt,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
@@ -97,20 +98,27 @@ impl Garbage {
                 return fs::create_dir(file).unwrap();
             }
         };
-        fs::write(file, contents).unwrap();
+        write(file, &contents);
     }
 
     fn take_away(self, file: &Path, good: &[u8]) {
         if self == Self::Directory {
             fs::remove_dir(file).unwrap();
         }
-        fs::write(file, good).unwrap();
+        write(file, good);
     }
 
     /// A kept file does not see that its path has another one, which the kernel's files never do.
     fn takes_the_path(self) -> bool {
         matches!(self, Self::Missing | Self::Directory)
     }
+}
+
+/// Without cutting the file to nothing first, which makes some file systems wait for the disk.
+fn write(file: &Path, contents: &[u8]) {
+    let open = fs::OpenOptions::new().write(true).create(true).truncate(false).open(file).unwrap();
+    open.write_all_at(contents, 0).unwrap();
+    open.set_len(contents.len() as u64).unwrap();
 }
 
 fn numbers_replaced(text: &[u8], by: &[u8]) -> Vec<u8> {
