@@ -84,12 +84,34 @@ impl Family {
 
     /// A table of families as a descriptor lists them.
     pub const fn each<const COUNT: usize>(families: &'static [Self; COUNT]) -> [&'static Self; COUNT] {
-        let mut all = [&families[0]; COUNT];
-        let mut index = 0;
-        while index < COUNT {
-            all[index] = &families[index];
-            index += 1;
+        Self::all(&[], &[families])
+    }
+
+    /// Single families and tables of them, as a descriptor lists them: `COUNT` in all.
+    ///
+    /// # Panics
+    /// When there are more or fewer: while a static is compiled.
+    pub const fn all<const COUNT: usize>(
+        single: &[&'static Self],
+        tables: &[&'static [Self]],
+    ) -> [&'static Self; COUNT] {
+        let mut all = [if single.is_empty() { &tables[0][0] } else { single[0] }; COUNT];
+        let mut place = 0;
+        while place < single.len() {
+            all[place] = single[place];
+            place += 1;
         }
+        let mut table = 0;
+        while table < tables.len() {
+            let mut index = 0;
+            while index < tables[table].len() {
+                all[place] = &tables[table][index];
+                place += 1;
+                index += 1;
+            }
+            table += 1;
+        }
+        assert!(place == COUNT, "the list has room for more families");
         all
     }
 }

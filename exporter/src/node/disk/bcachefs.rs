@@ -70,15 +70,7 @@ static COUNTERS: Family = Family::counter(
     "What the filesystem has counted under this name since it was made, in bytes or times.",
 );
 
-static EVERY_FAMILY: [&Family; FIXED + 1] = {
-    let mut all = [&COUNTERS; FIXED + 1];
-    let mut index = 0;
-    while index < FIXED {
-        all[index] = &FAMILIES[index];
-        index += 1;
-    }
-    all
-};
+static EVERY_FAMILY: [&Family; FIXED + 1] = Family::all(&[&COUNTERS], &[&FAMILIES]);
 
 struct Bcachefs {
     filesystems: PathBuf,

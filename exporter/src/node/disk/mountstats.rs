@@ -168,22 +168,8 @@ static OPERATION_FAMILIES: [Family; OPERATION] = [
 
 const COUNT: usize = 2 + BYTES + EVENT_FAMILIES.len() + TRANSPORT_FAMILIES.len() + OPERATION;
 
-static EVERY_FAMILY: [&Family; COUNT] = {
-    let mut all = [&AGE; COUNT];
-    all[1] = &INFO;
-    let tables: [&[Family]; 4] = [&BYTE_FAMILIES, &EVENT_FAMILIES, &TRANSPORT_FAMILIES, &OPERATION_FAMILIES];
-    let (mut place, mut table) = (2, 0);
-    while table < tables.len() {
-        let mut index = 0;
-        while index < tables[table].len() {
-            all[place] = &tables[table][index];
-            place += 1;
-            index += 1;
-        }
-        table += 1;
-    }
-    all
-};
+static EVERY_FAMILY: [&Family; COUNT] =
+    Family::all(&[&AGE, &INFO], &[&BYTE_FAMILIES, &EVENT_FAMILIES, &TRANSPORT_FAMILIES, &OPERATION_FAMILIES]);
 
 struct Mountstats {
     stats: KeptFile,

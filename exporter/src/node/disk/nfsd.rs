@@ -54,17 +54,7 @@ static REQUESTS: Family = Family::counter(
     "Requests to the NFS server, by version of the protocol and by procedure.",
 );
 
-static EVERY_FAMILY: [&Family; PLAIN.len() + 3] = {
-    let mut all = [&PACKETS; PLAIN.len() + 3];
-    all[1] = &ERRORS;
-    all[2] = &REQUESTS;
-    let mut index = 0;
-    while index < PLAIN.len() {
-        all[3 + index] = &PLAIN[index];
-        index += 1;
-    }
-    all
-};
+static EVERY_FAMILY: [&Family; PLAIN.len() + 3] = Family::all(&[&PACKETS, &ERRORS, &REQUESTS], &[&PLAIN]);
 
 /// Operations of version 4, in the order of their line; no series is made of those that have no name here.
 const V4: [&str; 40] = [

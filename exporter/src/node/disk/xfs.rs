@@ -112,15 +112,7 @@ static FAMILIES_OF_LINES: [Family; FAMILIES] = [
     Family::counter("node_xfs_vnode_remove_total", "Vnodes removed."),
 ];
 
-static EVERY_FAMILY: [&Family; FAMILIES] = {
-    let mut all = [&FAMILIES_OF_LINES[0]; FAMILIES];
-    let mut index = 0;
-    while index < FAMILIES {
-        all[index] = &FAMILIES_OF_LINES[index];
-        index += 1;
-    }
-    all
-};
+static EVERY_FAMILY: [&Family; FAMILIES] = Family::each(&FAMILIES_OF_LINES);
 
 struct Xfs {
     filesystems: PathBuf,

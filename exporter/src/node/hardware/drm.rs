@@ -48,15 +48,7 @@ static FAMILIES: [Family; FILES.len()] = [
 static INFO: Family =
     Family::gauge("node_drm_card_info", "1, with the card's memory, power level and identity.");
 
-static EVERY_FAMILY: [&Family; FILES.len() + 1] = {
-    let mut all = [&INFO; FILES.len() + 1];
-    let mut index = 0;
-    while index < FILES.len() {
-        all[index] = &FAMILIES[index];
-        index += 1;
-    }
-    all
-};
+static EVERY_FAMILY: [&Family; FILES.len() + 1] = Family::all(&[&INFO], &[&FAMILIES]);
 
 struct Drm {
     folder: Folder,

@@ -64,15 +64,7 @@ static FAMILIES: [Family; FILES.len()] = [
 static INFO: Family =
     Family::gauge("node_fibrechannel_info", "1, with the port's state, speed, names and abilities.");
 
-static EVERY_FAMILY: [&Family; FILES.len() + 1] = {
-    let mut all = [&INFO; FILES.len() + 1];
-    let mut index = 0;
-    while index < FILES.len() {
-        all[index] = &FAMILIES[index];
-        index += 1;
-    }
-    all
-};
+static EVERY_FAMILY: [&Family; FILES.len() + 1] = Family::all(&[&INFO], &[&FAMILIES]);
 
 /// The info's labels, which are files, and whether the first two characters, `0x`, are cut off. [`NAME`] is none.
 const INFO_FILES: [(&str, bool); 11] = [

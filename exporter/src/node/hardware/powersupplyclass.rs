@@ -219,15 +219,7 @@ static FAMILIES: [Family; COUNT] = [
 static INFO: Family =
     Family::gauge("node_power_supply_info", "1, with what else the supply tells of itself.");
 
-static EVERY_FAMILY: [&Family; COUNT + 1] = {
-    let mut all = [&INFO; COUNT + 1];
-    let mut index = 0;
-    while index < COUNT {
-        all[index] = &FAMILIES[index];
-        index += 1;
-    }
-    all
-};
+static EVERY_FAMILY: [&Family; COUNT + 1] = Family::all(&[&INFO], &[&FAMILIES]);
 
 /// The files that are labels of the info; `power_supply`, which is none, is the name.
 const INFO_FILES: [&str; 12] = [

@@ -43,15 +43,7 @@ static FAMILIES: [Family; NUMBERS] = [
 static INFO: Family =
     Family::gauge("node_watchdog_info", "1, with the watchdog's identity, options and state.");
 
-static EVERY_FAMILY: [&Family; NUMBERS + 1] = {
-    let mut all = [&INFO; NUMBERS + 1];
-    let mut index = 0;
-    while index < NUMBERS {
-        all[index + 1] = &FAMILIES[index];
-        index += 1;
-    }
-    all
-};
+static EVERY_FAMILY: [&Family; NUMBERS + 1] = Family::all(&[&INFO], &[&FAMILIES]);
 
 /// Labels of the info series and the files they come from, but for the name.
 const TEXTS: [&str; 5] = ["identity", "options", "pretimeout_governor", "state", "status"];

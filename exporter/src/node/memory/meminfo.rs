@@ -158,15 +158,7 @@ static FAMILIES: [Family; LINES] = [
     Family::gauge("node_memory_Zswapped_bytes", "What compressed swap holds, before compression, in bytes."),
 ];
 
-static EVERY_FAMILY: [&Family; LINES] = {
-    let mut all = [&FAMILIES[0]; LINES];
-    let mut index = 0;
-    while index < LINES {
-        all[index] = &FAMILIES[index];
-        index += 1;
-    }
-    all
-};
+static EVERY_FAMILY: [&Family; LINES] = Family::each(&FAMILIES);
 
 struct Meminfo {
     file: KeptFile,

@@ -115,15 +115,7 @@ static PROTECTION: [Family; PROTECTIONS] = [
     Family::gauge("node_zoneinfo_protection_5", "Pages kept from requests that could use zone 5."),
 ];
 
-static EVERY_FAMILY: [&Family; LINES + PROTECTIONS] = {
-    let mut all = [&FAMILIES[0]; LINES + PROTECTIONS];
-    let mut index = 0;
-    while index < LINES + PROTECTIONS {
-        all[index] = if index < LINES { &FAMILIES[index] } else { &PROTECTION[index - LINES] };
-        index += 1;
-    }
-    all
-};
+static EVERY_FAMILY: [&Family; LINES + PROTECTIONS] = Family::all(&[], &[&FAMILIES, &PROTECTION]);
 
 struct Zoneinfo {
     file: KeptFile,

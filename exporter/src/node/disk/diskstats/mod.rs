@@ -148,17 +148,8 @@ static ATA: [Family; device::ATA.len()] = [
     ),
 ];
 
-static EVERY_FAMILY: [&Family; COLUMNS + ATA.len() + 3] = {
-    let mut all = [&INFO; COLUMNS + ATA.len() + 3];
-    all[1] = &FILESYSTEM_INFO;
-    all[2] = &MAPPER_INFO;
-    let mut index = 0;
-    while index < COLUMNS + ATA.len() {
-        all[3 + index] = if index < COLUMNS { &FAMILIES[index] } else { &ATA[index - COLUMNS] };
-        index += 1;
-    }
-    all
-};
+static EVERY_FAMILY: [&Family; COLUMNS + ATA.len() + 3] =
+    Family::all(&[&INFO, &FILESYSTEM_INFO, &MAPPER_INFO], &[&FAMILIES, &ATA]);
 
 struct Diskstats {
     file: KeptFile,

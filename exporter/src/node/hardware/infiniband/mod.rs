@@ -59,19 +59,8 @@ static PHYSICAL_STATE: Family = Family::gauge(
 static RATE: Family =
     Family::gauge("node_infiniband_rate_bytes_per_second", "What the link can carry, in bytes a second.");
 
-static EVERY_FAMILY: [&Family; COUNT + 5] = {
-    let mut all = [&INFO; COUNT + 5];
-    all[1] = &STATE;
-    all[2] = &PHYSICAL_STATE;
-    all[3] = &RATE;
-    all[4] = &LIFESPAN;
-    let mut index = 0;
-    while index < COUNT {
-        all[5 + index] = &FAMILIES[index];
-        index += 1;
-    }
-    all
-};
+static EVERY_FAMILY: [&Family; COUNT + 5] =
+    Family::all(&[&INFO, &STATE, &PHYSICAL_STATE, &RATE, &LIFESPAN], &[&FAMILIES]);
 
 struct Infiniband {
     folder: Folder,

@@ -70,16 +70,7 @@ static FAMILIES: [Family; COUNT] = [
 ];
 const COUNT: usize = 10;
 
-static EVERY_FAMILY: [&Family; COUNT + 2] = {
-    let mut all = [&INFO; COUNT + 2];
-    all[1] = &POWER_STATE;
-    let mut index = 0;
-    while index < COUNT {
-        all[2 + index] = &FAMILIES[index];
-        index += 1;
-    }
-    all
-};
+static EVERY_FAMILY: [&Family; COUNT + 2] = Family::all(&[&INFO, &POWER_STATE], &[&FAMILIES]);
 
 const STATES: [&str; 7] = ["D0", "D1", "D2", "D3hot", "D3cold", "unknown", "error"];
 
