@@ -7,8 +7,8 @@ use std::{
 };
 
 use exporter::{
-    config::{Asked, Settings, parse},
-    container::{ContainerHalf, kernel::KernelSide},
+    config::{Asked, Settings, parse, warn_of_idle},
+    container::{ContainerHalf, Groups, kernel::KernelSide},
     ebpf, log,
     own::{self, Own},
     scrape::{Collectors, NodeHalf, Scraper},
@@ -47,6 +47,7 @@ fn main() -> ExitCode {
 fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     let log = log::start(settings.log);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
+    warn_of_idle(&settings.flags);
     let node = NodeHalf::plan(settings)?;
     let listeners = web::bind(&settings.web)?;
     log.release();
@@ -72,7 +73,8 @@ fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
             .inspect_err(|error| tracing::error!(%error, "no container_*"))
     });
     let collectors = Collectors { node: node.start()?, container, own };
-    let scraper = Scraper::start(collectors, settings.scrape.share)?;
+    let groups = settings.container.as_ref().map_or(Groups::NONE, |container| container.groups);
+    let scraper = Scraper::start(collectors, groups, settings.scrape.share)?;
     web::serve(listeners, &settings.web, Arc::new(scraper), http, asked_to_stop())?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use exporter::collector::Takes;
-use exporter::config::exporter_flags;
+use exporter::config::{CADVISOR_FLAGS, CadvisorFlag, Here, Kind, exporter_flags};
 use exporter::container::GROUPS;
 use exporter::node::COLLECTORS;
 
@@ -44,6 +44,32 @@ fn flags() -> String {
     table
 }
 
+fn cadvisor_flags() -> String {
+    let mut table = "| flag | default | meaning |\n| --- | --- | --- |\n".to_owned();
+    for flag in CADVISOR_FLAGS {
+        let Here::Means { placeholder, help } = flag.here else { continue };
+        let form = if flag.kind == Kind::Switch { String::new() } else { format!("={placeholder}") };
+        let default =
+            if flag.default.is_empty() { String::new() } else { format!("`{}`", flag.default) };
+        writeln!(table, "| `--{}{form}` | {default} | {help} |", flag.name).unwrap();
+    }
+    table
+}
+
+fn idle_flags() -> String {
+    let why = |flag: &&CadvisorFlag| match flag.here {
+        Here::Idle(why) => Some(why),
+        Here::Means { .. } => None,
+    };
+    let idle: Vec<_> = CADVISOR_FLAGS.iter().filter(|flag| why(flag).is_some()).collect();
+    let mut table = "| flags | why |\n| --- | --- |\n".to_owned();
+    for alike in idle.chunk_by(|one, other| why(one) == why(other)) {
+        let names: Vec<_> = alike.iter().map(|flag| format!("`{}`", flag.name)).collect();
+        writeln!(table, "| {} | {} |", names.join(", "), why(&alike[0]).unwrap()).unwrap();
+    }
+    table
+}
+
 fn check(file: &str, mark: &str, table: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
     let text = std::fs::read_to_string(&path).unwrap();
@@ -62,6 +88,8 @@ fn the_tables_are_those_of_the_code() {
     check("README.md", "collectors", &collectors());
     check("README.md", "groups", &groups());
     check("docs/flags.md", "flags", &flags());
+    check("docs/flags.md", "flags of cAdvisor", &cadvisor_flags());
+    check("docs/flags.md", "flags without meaning", &idle_flags());
 }
 
 #[test]

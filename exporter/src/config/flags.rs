@@ -4,7 +4,11 @@ use std::collections::HashMap;
 
 use clap::{Arg, ArgAction, Command, parser::ValueSource};
 
-use super::ConfigError;
+use super::{
+    ConfigError,
+    cadvisor::{self, Here, Kind},
+    go,
+};
 use crate::{
     collector::{Descriptor, Flag, Takes},
     node,
@@ -12,6 +16,8 @@ use crate::{
 
 /// Depth of `@FILE` arguments within such files.
 const DEEPEST: usize = 8;
+
+const VERSION: &str = "version";
 
 /// The exporter's own flags; those of the collectors stand in their files.
 static FLAGS: &[Flag] = &[
@@ -86,9 +92,24 @@ static FLAGS: &[Flag] = &[
         help: "Where container CPU time comes from",
     },
     Flag {
-        name: "docker",
-        takes: Takes::Text { placeholder: "SOCKET", default: "unix:///var/run/docker.sock" },
-        help: "Docker's socket on the host; empty for none",
+        name: "container.labels",
+        takes: Takes::Choice { of: &["cadvisor", "kubelet"], default: "cadvisor" },
+        help: "Whose labels containers have",
+    },
+    Flag {
+        name: "container.label-exclude",
+        takes: Takes::Text { placeholder: "REGEXP", default: "" },
+        help: "Labels of containers to leave out, by the runtime's key",
+    },
+    Flag {
+        name: "container.listen-address",
+        takes: Takes::Many { placeholder: "ADDRESS", default: "" },
+        help: "Serve containers here, alone; the other addresses then go without",
+    },
+    Flag {
+        name: "crio",
+        takes: Takes::Text { placeholder: "SOCKET", default: "unix:///var/run/crio/crio.sock" },
+        help: "CRI-O's socket on the host; empty for none",
     },
     Flag {
         name: "log.level",
@@ -134,6 +155,13 @@ struct Given {
     by_user: bool,
 }
 
+impl Given {
+    /// One of cAdvisor's.
+    fn new(value: &str) -> Self {
+        Self { values: vec![value.to_owned()], on: value == "true", by_user: false }
+    }
+}
+
 impl FlagValues {
     /// A switch's state.
     pub fn is_on(&self, name: &str) -> bool {
@@ -165,12 +193,23 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Asked, Confi
     for argument in arguments {
         expand(argument, &mut expanded, 0)?;
     }
-    let matches = match command().try_get_matches_from(expanded) {
+    let (theirs, ours) = go::take(expanded, takes_value)?;
+    let matches = match command().try_get_matches_from(ours) {
         Ok(matches) => matches,
         Err(error) if !error.use_stderr() => return Ok(Asked::Print(error.to_string())),
         Err(error) => return Err(ConfigError(one_line(&error))),
     };
+    let version = theirs.iter().rfind(|typed| typed.flag.name == VERSION);
+    if version.is_some_and(|typed| typed.value == "true") {
+        return Ok(Asked::Print(command().render_version()));
+    }
     let mut values = HashMap::new();
+    for flag in cadvisor::FLAGS {
+        values.insert(flag.name.to_owned(), Given::new(flag.default));
+    }
+    for typed in theirs {
+        values.insert(typed.flag.name.to_owned(), Given { by_user: true, ..Given::new(&typed.value) });
+    }
     for flag in exporter_flags() {
         let given = match flag.takes {
             Takes::Switch { default } => switch(&matches, flag.name, default),
@@ -188,6 +227,11 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Asked, Confi
         values.insert(name, given);
     }
     Ok(Asked::Run(FlagValues { values }))
+}
+
+/// Whether the argument behind this flag is its value.
+fn takes_value(name: &str) -> bool {
+    exporter_flags().any(|flag| flag.name == name && !matches!(flag.takes, Takes::Switch { .. }))
 }
 
 fn switch(matches: &clap::ArgMatches, name: &str, default: bool) -> Given {
@@ -230,12 +274,12 @@ fn command() -> Command {
         .about("One agent in place of node_exporter and cAdvisor: node_* and container_* for Prometheus")
         .version(env!("CARGO_PKG_VERSION"))
         .disable_version_flag(true)
-        .override_usage("nodetally [FLAGS]")
-        .arg(
-            Arg::new("version").long("version").action(ArgAction::Version).help("Print the version and end"),
-        );
+        .override_usage("nodetally [FLAGS]");
     for flag in FLAGS {
         command = add(command, flag.name, flag.takes, flag.help.to_owned(), "Flags");
+    }
+    for flag in cadvisor::FLAGS {
+        command = command.args(help_for(flag));
     }
     for descriptor in node::COLLECTORS {
         let help = format!(
@@ -251,6 +295,18 @@ fn command() -> Command {
         }
     }
     command
+}
+
+/// What the help says of one of cAdvisor's flags; none for those that mean nothing here.
+fn help_for(flag: &cadvisor::CadvisorFlag) -> Option<Arg> {
+    let Here::Means { placeholder, help } = flag.here else { return None };
+    let heading = if flag.name == VERSION { "Options" } else { "cAdvisor's flags (-x, --x, -x=true)" };
+    let on = if flag.default == "true" { " [on]" } else { "" };
+    let arg = Arg::new(flag.name).long(flag.name).help(format!("{help}{on}")).help_heading(heading);
+    Some(match flag.kind {
+        Kind::Switch => arg.action(ArgAction::SetTrue),
+        _ => valued(arg, placeholder, flag.default),
+    })
 }
 
 fn add(command: Command, name: &str, takes: Takes, help: String, heading: &'static str) -> Command {

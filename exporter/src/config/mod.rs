@@ -1,17 +1,21 @@
 //! Flags as typed become settings as meant. One definition gives flag, help and the README's table.
 
 mod address;
+mod cadvisor;
+mod container;
 mod filter;
 mod flags;
+mod go;
 mod settings;
 
 pub use address::ListenAddress;
+pub use cadvisor::{CadvisorFlag, FLAGS as CADVISOR_FLAGS, Here, Kind, warn_of_idle};
+pub use container::{ContainerSettings, CpuSource, LabelRules, LabelStyle};
 pub use filter::{Filter, FilterFlags};
 pub(crate) use filter::{current, pattern};
 pub use flags::{Asked, FlagValues, exporter_flags, parse};
 pub use settings::{
-    ContainerSettings, CpuSource, EbpfMode, LogFormat, LogSettings, Paths, ScrapeSettings, Settings,
-    WebSettings, duration,
+    EbpfMode, LogFormat, LogSettings, Paths, ScrapeSettings, Settings, WebSettings, duration,
 };
 
 /// What is wrong with the command line, in one line for its author.

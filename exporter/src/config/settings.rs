@@ -2,9 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use exporter_common::MAX_SLOTS;
-
-use super::{ConfigError, FlagValues, ListenAddress};
+use super::{ConfigError, ContainerSettings, FlagValues, ListenAddress};
 use crate::node;
 
 /// All settings.
@@ -90,30 +88,6 @@ pub enum EbpfMode {
     Require,
 }
 
-/// Where `container_cpu_usage_seconds_total` comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CpuSource {
-    /// eBPF raised to the cgroup's file; the file alone without eBPF.
-    Auto,
-    /// The cgroup's file.
-    Cgroupfs,
-    /// eBPF alone: no file is read per cgroup for it.
-    Ebpf,
-}
-
-/// The settings of `container_*`.
-#[derive(Debug, Clone)]
-pub struct ContainerSettings {
-    /// How many cgroups the kernel half keeps counters for.
-    pub max: u32,
-    /// How long the counters of a dead container are shown.
-    pub keep_dead: Duration,
-    /// Where CPU time comes from.
-    pub cpu_source: CpuSource,
-    /// Docker's socket, under the root file system.
-    pub docker_socket: Option<PathBuf>,
-}
-
 impl Settings {
     /// Checks every flag.
     ///
@@ -135,7 +109,11 @@ impl Settings {
                 "require" => EbpfMode::Require,
                 _ => EbpfMode::Auto,
             },
-            container: if flags.is_on("container") { Some(container(&flags, &paths)?) } else { None },
+            container: if flags.is_on("container") {
+                Some(ContainerSettings::new(&flags, &paths)?)
+            } else {
+                None
+            },
             node: node_collectors(&flags),
             paths,
             flags,
@@ -176,29 +154,6 @@ fn log(flags: &FlagValues) -> LogSettings {
     };
     let format = if flags.text("log.format") == "json" { LogFormat::Json } else { LogFormat::Logfmt };
     LogSettings { level, format }
-}
-
-fn container(flags: &FlagValues, paths: &Paths) -> Result<ContainerSettings, ConfigError> {
-    let max = flags.text("container.max");
-    let socket = flags.text("docker");
-    let docker_socket = match socket.strip_prefix("unix://").unwrap_or(socket) {
-        "" => None,
-        path if path.starts_with('/') => Some(paths.rootfs.join(path.trim_start_matches('/'))),
-        _ => return Err(ConfigError::flag("docker", socket, "expected unix:///PATH")),
-    };
-    Ok(ContainerSettings {
-        max: max.parse().ok().filter(|max| (16..MAX_SLOTS).contains(max)).ok_or_else(|| {
-            let why = format!("expected a number from 16 to {}", MAX_SLOTS - 1);
-            ConfigError::flag("container.max", max, why)
-        })?,
-        keep_dead: duration(flags, "container.keep-dead")?,
-        cpu_source: match flags.text("container.cpu-source") {
-            "cgroupfs" => CpuSource::Cgroupfs,
-            "ebpf" => CpuSource::Ebpf,
-            _ => CpuSource::Auto,
-        },
-        docker_socket,
-    })
 }
 
 fn node_collectors(flags: &FlagValues) -> Vec<bool> {

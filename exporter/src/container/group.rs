@@ -92,6 +92,12 @@ impl Groups {
     }
 }
 
+impl FromIterator<Group> for Groups {
+    fn from_iter<T: IntoIterator<Item = Group>>(groups: T) -> Self {
+        groups.into_iter().fold(Self::NONE, |all, group| all.with(Self(1 << group as u32)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]

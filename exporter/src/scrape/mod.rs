@@ -56,13 +56,14 @@ struct Job {
 }
 
 impl Scraper {
-    /// Starts the scrape thread. A scrape that began less than `share` ago is shared.
+    /// Starts the scrape thread. `groups`: those of containers that are on. A scrape that began less than `share` ago is
+    /// shared.
     ///
     /// # Errors
     /// What the kernel says to a new thread.
-    pub fn start(collectors: Collectors, share: Duration) -> std::io::Result<Self> {
+    pub fn start(collectors: Collectors, groups: Groups, share: Duration) -> std::io::Result<Self> {
         let (jobs, todo) = sync_channel(WAITING);
-        let container = if collectors.container.is_some() { Groups::ALL } else { Groups::NONE };
+        let container = if collectors.container.is_some() { groups } else { Groups::NONE };
         let enabled = Selection { node: collectors.node.enabled(), container };
         let thread = ScrapeThread {
             collectors,

@@ -13,7 +13,7 @@ use std::{
 };
 
 use exporter::{
-    config::{ContainerSettings, CpuSource, Paths},
+    config::{ContainerSettings, CpuSource, LabelRules, Paths},
     container::{ContainerHalf, Groups, kernel::KernelSide},
     metric,
 };
@@ -42,7 +42,18 @@ pub fn settings() -> ContainerSettings {
         max: 4096,
         keep_dead: Duration::from_mins(1),
         cpu_source: CpuSource::Auto,
+        groups: Groups::ALL,
+        labels: LabelRules::default(),
+        docker_only: false,
+        raw_prefixes: Vec::new(),
+        root_stats: true,
         docker_socket: None,
+        containerd_socket: None,
+        containerd_namespace: None,
+        podman_socket: None,
+        crio_socket: None,
+        machine_id_files: vec![PathBuf::from("/etc/machine-id")],
+        boot_id_files: vec![PathBuf::from("/proc/sys/kernel/random/boot_id")],
     }
 }
 

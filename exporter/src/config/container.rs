@@ -1,0 +1,306 @@
+//! Settings of `container_*` and `machine_*`.
+
+use std::{path::PathBuf, time::Duration};
+
+use exporter_common::MAX_SLOTS;
+use regex::Regex;
+
+use super::{ConfigError, FlagValues, Paths, duration, filter::pattern};
+use crate::container::{Group, Groups};
+
+/// The settings of `container_*`.
+#[derive(Debug, Clone)]
+pub struct ContainerSettings {
+    /// The groups that are on.
+    pub groups: Groups,
+    /// How many cgroups the kernel half keeps counters for.
+    pub max: u32,
+    /// How long the counters of a dead container are shown.
+    pub keep_dead: Duration,
+    /// Where CPU time comes from.
+    pub cpu_source: CpuSource,
+    /// What becomes of a container's own labels and variables.
+    pub labels: LabelRules,
+    /// Whether plain cgroups are left out, save the root and those in `raw_prefixes`.
+    pub docker_only: bool,
+    /// What the path of a plain cgroup begins with to be shown; empty for all.
+    pub raw_prefixes: Vec<String>,
+    /// Whether the root has series.
+    pub root_stats: bool,
+    /// Docker's socket, under the root file system.
+    pub docker_socket: Option<PathBuf>,
+    /// containerd's socket, under the root file system.
+    pub containerd_socket: Option<PathBuf>,
+    /// The one namespace of containerd's that is asked; all without.
+    pub containerd_namespace: Option<String>,
+    /// Podman's socket, under the root file system.
+    pub podman_socket: Option<PathBuf>,
+    /// CRI-O's socket, under the root file system.
+    pub crio_socket: Option<PathBuf>,
+    /// The files that may hold the machine's id, the first of which counts.
+    pub machine_id_files: Vec<PathBuf>,
+    /// The files that may hold the id of this boot, the first of which counts.
+    pub boot_id_files: Vec<PathBuf>,
+}
+
+/// Where `container_cpu_usage_seconds_total` comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CpuSource {
+    /// eBPF raised to the cgroup's file; the file alone without eBPF.
+    Auto,
+    /// The cgroup's file.
+    Cgroupfs,
+    /// eBPF alone: no file is read per cgroup for it.
+    Ebpf,
+}
+
+/// What becomes of a container's own labels and variables.
+#[derive(Debug, Clone)]
+pub struct LabelRules {
+    /// Whose labels ours are like.
+    pub style: LabelStyle,
+    /// Whether all of a container's labels are shown, or those in `allowed` alone.
+    pub store_all: bool,
+    /// The keys of labels to show, as the runtime has them.
+    pub allowed: Vec<String>,
+    /// What the name of an environment variable begins with to be shown.
+    pub env_prefixes: Vec<String>,
+    /// Keys of labels, as the runtime has them, that are neither kept nor shown.
+    pub excluded: Option<Regex>,
+}
+
+/// Whose labels ours are like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LabelStyle {
+    /// `id`, `name`, `image`, `container_label_*`, `container_env_*`.
+    Cadvisor,
+    /// `id`, `name`, `image`, `container`, `pod`, `namespace`.
+    Kubelet,
+}
+
+impl Default for LabelRules {
+    fn default() -> Self {
+        Self {
+            style: LabelStyle::Cadvisor,
+            store_all: true,
+            allowed: Vec::new(),
+            env_prefixes: Vec::new(),
+            excluded: None,
+        }
+    }
+}
+
+impl ContainerSettings {
+    /// Checks the flags of containers.
+    ///
+    /// # Errors
+    /// The first flag whose value cannot be used.
+    pub(super) fn new(flags: &FlagValues, paths: &Paths) -> Result<Self, ConfigError> {
+        let max = flags.text("container.max");
+        let socket = |flag| socket(flags, flag, paths);
+        Ok(Self {
+            groups: groups(flags)?,
+            max: max.parse().ok().filter(|max| (16..MAX_SLOTS).contains(max)).ok_or_else(|| {
+                let why = format!("expected a number from 16 to {}", MAX_SLOTS - 1);
+                ConfigError::flag("container.max", max, why)
+            })?,
+            keep_dead: duration(flags, "container.keep-dead")?,
+            cpu_source: match flags.text("container.cpu-source") {
+                "cgroupfs" => CpuSource::Cgroupfs,
+                "ebpf" => CpuSource::Ebpf,
+                _ => CpuSource::Auto,
+            },
+            labels: labels(flags)?,
+            docker_only: flags.is_on("docker_only"),
+            raw_prefixes: listed(flags, "raw_cgroup_prefix_whitelist").collect(),
+            root_stats: !flags.is_on("disable_root_cgroup_stats"),
+            docker_socket: socket("docker")?,
+            containerd_socket: socket("containerd")?,
+            containerd_namespace: Some(flags.text("containerd-namespace"))
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned),
+            podman_socket: socket("podman")?,
+            crio_socket: socket("crio")?,
+            machine_id_files: files(flags, "machine_id_file").unwrap_or_else(|| {
+                ["etc/machine-id", "var/lib/dbus/machine-id"].map(|file| paths.rootfs.join(file)).into()
+            }),
+            boot_id_files: files(flags, "boot_id_file")
+                .unwrap_or_else(|| vec![paths.procfs.join("sys/kernel/random/boot_id")]),
+        })
+    }
+}
+
+/// What `--disable_metrics` and `--enable_metrics` choose among, and our groups that go with it.
+const WORDS: &[(&str, &[Group])] = &[
+    ("accelerator", &[]),
+    ("advtcp", &[]),
+    ("app", &[]),
+    ("cpu", &[Group::Cpu]),
+    ("cpuLoad", &[]),
+    ("cpu_topology", &[]),
+    ("cpuset", &[]),
+    ("disk", &[]),
+    ("diskIO", &[]),
+    ("hugetlb", &[]),
+    ("memory", &[Group::Memory]),
+    ("memory_numa", &[]),
+    ("network", &[Group::Network, Group::Socket]),
+    ("oom_event", &[]),
+    ("percpu", &[]),
+    ("perf_event", &[]),
+    ("pressure", &[]),
+    ("process", &[]),
+    ("referenced_memory", &[]),
+    ("resctrl", &[]),
+    ("sched", &[]),
+    ("tcp", &[]),
+    ("udp", &[]),
+];
+
+/// The groups that are on: those that cAdvisor has no word for always are.
+fn groups(flags: &FlagValues) -> Result<Groups, ConfigError> {
+    let worded = WORDS.iter().flat_map(|(_, groups)| *groups).copied().collect::<Groups>();
+    let (off, on) = (worded_groups(flags, "disable_metrics")?, worded_groups(flags, "enable_metrics")?);
+    Ok(match on {
+        Some(on) => Groups::ALL.without(worded).with(on),
+        None => Groups::ALL.without(off.unwrap_or(Groups::NONE)),
+    })
+}
+
+/// The groups that a flag names; `None` where it names none.
+fn worded_groups(flags: &FlagValues, flag: &str) -> Result<Option<Groups>, ConfigError> {
+    let mut named = None;
+    for word in listed(flags, flag) {
+        let Some((_, groups)) = WORDS.iter().find(|(known, _)| *known == word) else {
+            let known: Vec<_> = WORDS.iter().map(|(known, _)| *known).collect();
+            return Err(ConfigError::flag(flag, &word, format!("expected some of {}", known.join(", "))));
+        };
+        named = Some(named.unwrap_or(Groups::NONE).with(groups.iter().copied().collect()));
+    }
+    Ok(named)
+}
+
+fn labels(flags: &FlagValues) -> Result<LabelRules, ConfigError> {
+    let variables =
+        ["env_metadata_whitelist", "docker_env_metadata_whitelist", "containerd_env_metadata_whitelist"];
+    Ok(LabelRules {
+        style: match flags.text("container.labels") {
+            "kubelet" => LabelStyle::Kubelet,
+            _ => LabelStyle::Cadvisor,
+        },
+        store_all: flags.is_on("store_container_labels"),
+        allowed: listed(flags, "whitelisted_container_labels").collect(),
+        env_prefixes: variables.into_iter().flat_map(|flag| listed(flags, flag)).collect(),
+        excluded: pattern("container.label-exclude", flags.text("container.label-exclude"))?,
+    })
+}
+
+/// What a flag lists between commas.
+fn listed<'a>(flags: &'a FlagValues, name: &str) -> impl Iterator<Item = String> + use<'a> {
+    flags.text(name).split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned)
+}
+
+/// The files that a flag lists, where it is given.
+fn files(flags: &FlagValues, name: &str) -> Option<Vec<PathBuf>> {
+    flags.is_given(name).then(|| listed(flags, name).map(PathBuf::from).collect())
+}
+
+/// A runtime's socket, under the root file system; `None` where the flag is empty.
+fn socket(flags: &FlagValues, flag: &str, paths: &Paths) -> Result<Option<PathBuf>, ConfigError> {
+    let typed = flags.text(flag);
+    match typed.strip_prefix("unix://").unwrap_or(typed) {
+        "" => Ok(None),
+        path if path.starts_with('/') => Ok(Some(paths.rootfs.join(path.trim_start_matches('/')))),
+        _ => Err(ConfigError::flag(flag, typed, "expected unix:///PATH")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Asked, Settings, parse};
+
+    fn settings(line: &str) -> Result<ContainerSettings, String> {
+        match parse(line.split_whitespace().map(str::to_owned)) {
+            Ok(Asked::Run(flags)) => {
+                let settings = Settings::new(flags).map_err(|error| error.to_string())?;
+                settings.container.ok_or_else(|| "no containers".to_owned())
+            }
+            Ok(Asked::Print(text)) => Err(text),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn defaults_ask_every_runtime_for_everything() {
+        let settings = settings("").expect("defaults");
+        assert_eq!(settings.groups, Groups::ALL);
+        assert!(settings.labels.store_all && settings.root_stats && !settings.docker_only);
+        assert_eq!(settings.labels.style, LabelStyle::Cadvisor);
+        assert!(settings.labels.allowed.is_empty() && settings.labels.env_prefixes.is_empty());
+        assert!(settings.labels.excluded.is_none() && settings.raw_prefixes.is_empty());
+        assert_eq!(settings.containerd_namespace, None);
+        for (socket, path) in [
+            (settings.docker_socket, "/var/run/docker.sock"),
+            (settings.containerd_socket, "/run/containerd/containerd.sock"),
+            (settings.podman_socket, "/var/run/podman/podman.sock"),
+            (settings.crio_socket, "/var/run/crio/crio.sock"),
+        ] {
+            assert_eq!(socket, Some(PathBuf::from(path)));
+        }
+    }
+
+    #[test]
+    fn flags_become_rules() {
+        let settings = settings(
+            "-docker_only -raw_cgroup_prefix_whitelist=/a,/b --disable_root_cgroup_stats=true \
+             --store_container_labels=false --whitelisted_container_labels=x.y,,z -containerd-namespace moby \
+             --env_metadata_whitelist=A --docker_env_metadata_whitelist=B,C --podman= --containerd=unix:///c.sock \
+             --container.labels=kubelet --container.label-exclude=^io\\. --path.rootfs=/proc --crio=/x \
+             --machine_id_file=/m,/n",
+        )
+        .expect("parses");
+        assert!(settings.docker_only && !settings.root_stats && !settings.labels.store_all);
+        assert_eq!(settings.raw_prefixes, ["/a", "/b"]);
+        assert_eq!(settings.labels.allowed, ["x.y", "z"]);
+        assert_eq!(settings.labels.env_prefixes, ["A", "B", "C"]);
+        assert_eq!(settings.labels.style, LabelStyle::Kubelet);
+        assert!(settings.labels.excluded.is_some_and(|pattern| pattern.is_match("io.x")));
+        assert_eq!(settings.containerd_namespace.as_deref(), Some("moby"));
+        assert_eq!(settings.podman_socket, None);
+        assert_eq!(settings.containerd_socket, Some(PathBuf::from("/proc/c.sock")));
+        assert_eq!(settings.crio_socket, Some(PathBuf::from("/proc/x")));
+        assert_eq!(settings.machine_id_files, [PathBuf::from("/m"), PathBuf::from("/n")]);
+        assert_eq!(settings.boot_id_files, [PathBuf::from("/proc/sys/kernel/random/boot_id")]);
+    }
+
+    #[test]
+    fn groups_go_by_cadvisor_s_words() {
+        let groups = |line: &str| settings(line).expect(line).groups;
+        let named = |name| Groups::named(name).expect("a group");
+        let without_network = Groups::ALL.without(named("network")).without(named("socket"));
+        assert_eq!(groups("--disable_metrics=network,tcp,disk"), without_network);
+        assert_eq!(groups("--disable_metrics="), Groups::ALL);
+        assert_eq!(groups("--disable_metrics=cpu --disable_metrics=network"), without_network);
+        let only = groups("--enable_metrics=cpu,disk --disable_metrics=cpu");
+        assert_eq!(only, without_network.without(named("memory")));
+        for line in ["--disable_metrics=cpus", "--enable_metrics=CPU", "--disable_metrics=tcp,x"] {
+            let error = settings(line).expect_err(line);
+            assert!(error.contains("_metrics") && error.contains("expected some of"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused() {
+        for (line, word) in [
+            ("--docker=tcp://127.0.0.1:2375", "--docker"),
+            ("--containerd=containerd.sock", "--containerd"),
+            ("--container.label-exclude=(", "--container.label-exclude"),
+            ("--container.labels=docker", "docker"),
+            ("--container.max=1", "--container.max"),
+        ] {
+            let error = settings(line).expect_err(line);
+            assert!(error.contains(word), "{line}: {error}");
+        }
+    }
+}
