@@ -49,8 +49,7 @@ fn cadvisor_flags() -> String {
     for flag in CADVISOR_FLAGS {
         let Here::Means { placeholder, help } = flag.here else { continue };
         let form = if flag.kind == Kind::Switch { String::new() } else { format!("={placeholder}") };
-        let default =
-            if flag.default.is_empty() { String::new() } else { format!("`{}`", flag.default) };
+        let default = if flag.default.is_empty() { String::new() } else { format!("`{}`", flag.default) };
         writeln!(table, "| `--{}{form}` | {default} | {help} |", flag.name).unwrap();
     }
     table
