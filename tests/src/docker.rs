@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use crate::cgroup::mounted;
 use crate::live;
-use crate::running::{Running, output, until};
+use crate::running::{Running, Signal, output, until};
 use crate::temp::TempDir;
 
 /// The engine; containers, images, bridge and folders go with it on drop.
 #[derive(Debug)]
 pub struct Docker {
     daemon: Running,
+    mounts: Mounts,
     bridge: String,
     dir: TempDir,
     _turn: MutexGuard<'static, ()>,
@@ -28,6 +29,11 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 impl Docker {
     /// Starts `dockerd`, or says that this test is left out.
     pub fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    /// As [`Self::start`], with these flags besides.
+    pub fn start_with(flags: &[&str]) -> Option<Self> {
         let installed = Path::new("/usr/sbin/dockerd").exists() || Path::new("/usr/bin/dockerd").exists();
         if !live::root() || !live::need("dockerd (Debian package docker.io)", installed) {
             return None;
@@ -38,26 +44,39 @@ impl Docker {
         let bridge = format!("ndt{}", std::process::id());
         let _ = Command::new("ip").args(["link", "del", &bridge]).output();
         output(Command::new("ip").args(["link", "add", &bridge, "type", "bridge"]));
-        let at = dir.path();
-        let folder = |name: &str| at.join(name).display().to_string();
-        // In a mount namespace of its own: what it mounts goes with it, and / is shared within, as systemd has it
-        // everywhere and `-v /:/host:rslave` wants.
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "shared", "dockerd"]);
         output(Command::new("ip").args(["addr", "add", &format!("10.213.{number}.1/24"), "dev", &bridge]));
         output(Command::new("ip").args(["link", "set", &bridge, "up"]));
-        command.args(["--data-root", &folder("root"), "--exec-root", &folder("exec")]);
-        command.args(["--pidfile", &folder("pid"), "--host", &format!("unix://{}", folder("docker.sock"))]);
-        command.args(["--bridge", &bridge, "--iptables=false", "--ip-forward=false", "--ip-masq=false"]);
-        command.args(["--userland-proxy=false", "--exec-opt", "native.cgroupdriver=cgroupfs"]);
-        command.args(["--containerd-namespace", &bridge, "--containerd-plugins-namespace"]);
-        command.arg(format!("{bridge}-plugins")).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        let docker = Self { daemon: Running::start(&mut command), bridge, dir, _turn: turn };
-        let up = until(Duration::from_mins(1), || {
-            docker.command(&["version"]).output().is_ok_and(|out| out.status.success())
-        });
-        assert!(up, "dockerd did not come up:\n{}", docker.daemon.said());
+        let mounts = Mounts::new();
+        let daemon = Running::start(&mut daemon(&mounts, dir.path(), &bridge, flags));
+        let docker = Self { daemon, mounts, bridge, dir, _turn: turn };
+        docker.wait();
         Some(docker)
+    }
+
+    fn wait(&self) {
+        assert!(self.answers(), "dockerd did not come up:\n{}", self.daemon.said());
+    }
+
+    fn answers(&self) -> bool {
+        until(Duration::from_mins(1), || {
+            self.command(&["version"]).output().is_ok_and(|out| out.status.success())
+        })
+    }
+
+    /// Ends the daemon; with `--live-restore` its containers run on.
+    pub fn stop(&mut self) {
+        self.daemon.signal(Signal::TERM);
+        assert!(self.daemon.wait(Duration::from_mins(1)).is_some(), "dockerd stays: {}", self.daemon.said());
+    }
+
+    /// Starts the daemon anew where its folders are, with these flags.
+    pub fn start_again(&mut self, flags: &[&str]) {
+        self.run_daemon(flags);
+        self.wait();
+    }
+
+    fn run_daemon(&mut self, flags: &[&str]) {
+        self.daemon = Running::start(&mut daemon(&self.mounts, self.dir.path(), &self.bridge, flags));
     }
 
     /// The socket's path.
@@ -114,8 +133,47 @@ impl Docker {
     }
 }
 
+/// A mount namespace that stays while the daemon is started anew: what it mounts goes with it, and / is shared within,
+/// as systemd has it everywhere and `-v /:/host:rslave` wants.
+#[derive(Debug)]
+struct Mounts(Running);
+
+impl Mounts {
+    fn new() -> Self {
+        let say = "echo ready; exec sleep infinity";
+        let unshare = ["--mount", "--propagation", "shared", "sh", "-c", say];
+        let mounts = Self(Running::start(Command::new("unshare").args(unshare)));
+        assert!(mounts.0.says("ready", Duration::from_secs(10)), "unshare: {}", mounts.0.said());
+        mounts
+    }
+
+    /// A program within.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--mount=/proc/{}/ns/mnt", self.0.pid())).arg(program);
+        command
+    }
+}
+
+fn daemon(mounts: &Mounts, at: &Path, bridge: &str, flags: &[&str]) -> Command {
+    let folder = |name: &str| at.join(name).display().to_string();
+    let mut command = mounts.command("dockerd");
+    command.args(["--data-root", &folder("root"), "--exec-root", &folder("exec")]);
+    command.args(["--pidfile", &folder("pid"), "--host", &format!("unix://{}", folder("docker.sock"))]);
+    command.args(["--bridge", bridge, "--iptables=false", "--ip-forward=false", "--ip-masq=false"]);
+    command.args(["--userland-proxy=false", "--exec-opt", "native.cgroupdriver=cgroupfs"]);
+    command.args(["--containerd-namespace", bridge, "--containerd-plugins-namespace"]);
+    command.arg(format!("{bridge}-plugins")).args(flags).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command
+}
+
 impl Drop for Docker {
     fn drop(&mut self) {
+        if !self.daemon.is_running() {
+            // A test failed meanwhile; its containers may run still.
+            self.run_daemon(&["--live-restore"]);
+            self.answers();
+        }
         if let Ok(out) = self.command(&["ps", "-aq"]).output() {
             let ids = String::from_utf8_lossy(&out.stdout).into_owned();
             let ids: Vec<&str> = ids.split_whitespace().collect();
@@ -123,7 +181,7 @@ impl Drop for Docker {
                 let _ = self.command(&[&["rm", "-f", "-v"], &ids[..]].concat()).output();
             }
         }
-        self.daemon.signal(rustix::process::Signal::TERM);
+        self.daemon.signal(Signal::TERM);
         let _ = self.daemon.wait(Duration::from_secs(20));
         let _ = Command::new("ip").args(["link", "del", &self.bridge]).output();
         for hierarchy in mounted() {

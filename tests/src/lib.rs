@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
 pub mod beside;
+pub mod cadvisor;
 pub mod calls;
 pub mod cgroup;
 pub mod dbus;

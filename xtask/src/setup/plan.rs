@@ -35,6 +35,8 @@ pub enum Need {
 pub enum Tool {
     /// `dockerd`, `docker`, containerd, runc.
     Docker,
+    /// `podman` and conmon; it runs containers by Docker's runc.
+    Podman,
     /// Packet filter rules, which dockerd needs.
     Iptables,
     /// `ip`.
@@ -56,6 +58,7 @@ impl Tool {
     pub fn names(self) -> (&'static str, &'static str) {
         match self {
             Self::Docker => ("dockerd", "docker.io"),
+            Self::Podman => ("podman", "podman"),
             Self::Iptables => ("iptables", "iptables"),
             Self::Ip => ("ip", "iproute2"),
             Self::Debootstrap => ("debootstrap", "debootstrap"),
