@@ -149,7 +149,7 @@ fn reviewed(labels: &Labels) -> Labels {
         && let Some(value) = labels.get_mut(CLASHING.0)
         && (value == "slash" || value == CLASHING.1)
     {
-        *value = "either".to_owned();
+        "either".clone_into(value);
     }
     labels
 }
