@@ -35,6 +35,7 @@ fn containers_of_a_real_engine() {
     assert!(half.comes("container_last_seen", &[("name", "early"), ("id", &format!("/docker/{early}"))]));
 
     names_and_labels(&docker, &mut half);
+    health(&docker, &mut half);
     limits(&docker, &mut half);
     a_container_is_never_shown_without_its_name(&docker, &mut half);
     a_short_life_has_its_name(&docker, &mut half);
@@ -66,6 +67,25 @@ fn names_and_labels(docker: &Docker, half: &mut Half) {
     docker.run(&["rename", "labelled", "renamed"]);
     assert!(half.comes("container_last_seen", &[("name", "renamed")]));
     assert_eq!(half.page().value("container_last_seen", &[("name", "labelled")]), None);
+}
+
+fn health(docker: &Docker, half: &mut Half) {
+    let check = ["--health-cmd", "test ! -e /ill", "--health-interval", "1s", "--health-retries", "1"];
+    docker.container(&[&["--name", "checked"], &check[..], &[BUSYBOX, "sleep", "1000"]].concat());
+    let mut becomes = |name: &str, state: f64| {
+        until(Duration::from_secs(20), || {
+            half.page().value("container_health_state", &[("name", name)]) == Some(state)
+        })
+    };
+    assert!(becomes("checked", 0.0), "starting");
+    assert!(becomes("checked", 1.0), "healthy");
+    docker.run(&["exec", "checked", "sh", "-c", ": > /ill"]);
+    assert!(becomes("checked", 0.0), "ill");
+    docker.run(&["exec", "checked", "busybox", "rm", "/ill"]);
+    assert!(becomes("checked", 1.0), "healthy again");
+    assert!(becomes("early", -1.0), "no check");
+    assert_eq!(half.page().value("container_health_state", &[("id", "/")]), Some(-1.0));
+    docker.run(&["rm", "-f", "checked"]);
 }
 
 fn limits(docker: &Docker, half: &mut Half) {

@@ -4,12 +4,15 @@ use std::time::Instant;
 
 use crate::{
     metric::Labels,
-    source::cgroup::{
-        CgroupPath, Layout, Place,
-        files::Files,
-        reading::{CpuFigures, MemoryFigures},
-        spec::Spec,
-        tree::Ids,
+    source::{
+        cgroup::{
+            CgroupPath, Layout, Place,
+            files::Files,
+            reading::{CpuFigures, MemoryFigures},
+            spec::Spec,
+            tree::Ids,
+        },
+        runtime::Health,
     },
 };
 
@@ -39,6 +42,8 @@ pub struct Entry {
     pub made: i64,
     /// When it was started, in seconds since 1970.
     pub started: i64,
+    /// What its health check says; none without one.
+    pub health: Option<Health>,
     /// Not shown before this moment, because its runtime is still asked for its name.
     pub waits_until: Option<Instant>,
     /// When the first of its hierarchies had it no more; none while all have it.
@@ -79,6 +84,7 @@ impl Entry {
             is_watched: false,
             made: 0,
             started: 0,
+            health: None,
             waits_until: None,
             leaving: None,
             died: None,

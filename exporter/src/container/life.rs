@@ -1,16 +1,19 @@
-//! When a cgroup was made and started, and that it is there.
+//! When a cgroup was made and started, that it is there, and how it is.
 
 use std::time::Instant;
 
 use super::{group::GroupDescriptor, roster::Roster};
-use crate::metric::{Family, Page};
+use crate::{
+    metric::{Family, Page},
+    source::runtime::Health,
+};
 
 /// This group.
 pub static GROUP: GroupDescriptor = GroupDescriptor {
     name: "life",
-    summary: "when a container was made, started and last seen",
+    summary: "when a container was made, started and last seen, and its health",
     reads: "the cgroup directory's times; the runtime",
-    families: &[&LAST_SEEN, &CREATION_TIME, &START_TIME],
+    families: &[&LAST_SEEN, &CREATION_TIME, &START_TIME, &HEALTH],
 };
 
 static LAST_SEEN: Family =
@@ -22,6 +25,11 @@ static CREATION_TIME: Family = Family::gauge(
 static START_TIME: Family = Family::gauge(
     "container_start_time_seconds",
     "When the container was started or its cgroup made, in seconds since 1970.",
+);
+
+static HEALTH: Family = Family::gauge(
+    "container_health_state",
+    "1 if the container's health check passes, 0 if it fails or was not made yet, -1 without one.",
 );
 
 /// Writes the group. `time`: whole seconds since 1970.
@@ -38,6 +46,18 @@ pub fn write(page: &mut Page, roster: &Roster, now: Instant, time: u64) {
     let mut samples = page.family(&START_TIME);
     for entry in living() {
         samples.sample(&entry.labels, seconds(entry.started));
+    }
+    let mut samples = page.family(&HEALTH);
+    for entry in living() {
+        samples.sample(&entry.labels, state(entry.health));
+    }
+}
+
+fn state(health: Option<Health>) -> f64 {
+    match health {
+        Some(Health::Healthy) => 1.0,
+        Some(Health::Starting | Health::Unhealthy) => 0.0,
+        None => -1.0,
     }
 }
 

@@ -68,6 +68,7 @@ fn entries_of<'a>(roster: &'a mut Roster, id: &'a str) -> impl Iterator<Item = &
 fn name(entry: &mut Entry, known: &Metadata) {
     entry.labels = identity::labels(&entry.path, Some(known));
     entry.waits_until = None;
+    entry.health = known.health;
     if let Some(created) = known.created {
         entry.made = whole(created);
     }
