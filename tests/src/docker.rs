@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::cgroup::mounted;
 use crate::live;
+use crate::mounts::Mounts;
 use crate::running::{Running, Signal, output, until};
 use crate::temp::TempDir;
 
@@ -17,6 +18,7 @@ use crate::temp::TempDir;
 #[derive(Debug)]
 pub struct Docker {
     daemon: Running,
+    /// They stay while the daemon is started anew.
     mounts: Mounts,
     bridge: String,
     dir: TempDir,
@@ -46,7 +48,8 @@ impl Docker {
         output(Command::new("ip").args(["link", "add", &bridge, "type", "bridge"]));
         output(Command::new("ip").args(["addr", "add", &format!("10.213.{number}.1/24"), "dev", &bridge]));
         output(Command::new("ip").args(["link", "set", &bridge, "up"]));
-        let mounts = Mounts::new();
+        // As systemd has it everywhere and `-v /:/host:rslave` wants.
+        let mounts = Mounts::new("shared", "");
         let daemon = Running::start(&mut daemon(&mounts, dir.path(), &bridge, flags));
         let docker = Self { daemon, mounts, bridge, dir, _turn: turn };
         docker.wait();
@@ -133,31 +136,9 @@ impl Docker {
     }
 }
 
-/// A mount namespace that stays while the daemon is started anew: what it mounts goes with it, and / is shared within,
-/// as systemd has it everywhere and `-v /:/host:rslave` wants.
-#[derive(Debug)]
-struct Mounts(Running);
-
-impl Mounts {
-    fn new() -> Self {
-        let say = "echo ready; exec sleep infinity";
-        let unshare = ["--mount", "--propagation", "shared", "sh", "-c", say];
-        let mounts = Self(Running::start(Command::new("unshare").args(unshare)));
-        assert!(mounts.0.says("ready", Duration::from_secs(10)), "unshare: {}", mounts.0.said());
-        mounts
-    }
-
-    /// A program within.
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--mount=/proc/{}/ns/mnt", self.0.pid())).arg(program);
-        command
-    }
-}
-
 fn daemon(mounts: &Mounts, at: &Path, bridge: &str, flags: &[&str]) -> Command {
     let folder = |name: &str| at.join(name).display().to_string();
-    let mut command = mounts.command("dockerd");
+    let mut command = mounts.command(&["dockerd"]);
     command.args(["--data-root", &folder("root"), "--exec-root", &folder("exec")]);
     command.args(["--pidfile", &folder("pid"), "--host", &format!("unix://{}", folder("docker.sock"))]);
     command.args(["--bridge", bridge, "--iptables=false", "--ip-forward=false", "--ip-masq=false"]);

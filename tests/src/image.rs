@@ -16,6 +16,11 @@ pub const BUSYBOX: &str = "busybox:local";
 
 /// An image of a static busybox and the load generator (`/bin/nodetally-load`), about 6 MB.
 pub fn import_busybox(docker: &Docker) {
+    docker.import(busybox_root().path(), BUSYBOX, &[]);
+}
+
+/// The root folder of that image.
+pub fn busybox_root() -> TempDir {
     let root = TempDir::new("busybox");
     for folder in ["bin", "proc", "sys", "dev", "tmp", "etc", "root"] {
         fs::create_dir(root.path().join(folder)).unwrap();
@@ -27,7 +32,7 @@ pub fn import_busybox(docker: &Docker) {
     }
     fs::copy(load::binary(), root.path().join("bin/nodetally-load")).unwrap();
     root.write("etc/passwd", "root:x:0:0::/root:/bin/sh\n");
-    docker.import(root.path(), BUSYBOX, &[]);
+    root
 }
 
 /// The name of the image that [`import_rust`] makes.

@@ -1,7 +1,12 @@
 //! The whole exporter beside a real Docker engine, with the few capabilities that it keeps.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{
+    path::Path,
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use tests::{
     cgroup::Cgroup,
@@ -11,6 +16,7 @@ use tests::{
     image::{BUSYBOX, import_busybox},
     live, load,
     running::{Signal, output, until},
+    temp::TempDir,
 };
 
 #[test]
@@ -42,10 +48,96 @@ fn containers_have_names_and_networks_over_http() {
     assert!(usage > 0.0 && page.value("container_last_seen", &[]).is_none(), "one group alone");
 
     assert!(!namespaces_held(exporter.process.pid()), "a namespace is held open");
+    a_network_goes_with_its_container(&docker, &exporter);
     docker.run(&["rm", "-f", "after", "hosted", "alone", "before"]);
     exporter.process.signal(Signal::TERM);
     let ended = exporter.process.wait(Duration::from_secs(2));
     assert!(ended.is_some_and(|status| status.success()), "{}", exporter.process.said());
+}
+
+/// A device that was moved into a container goes when the container does, and with it its other end here: nobody keeps
+/// the namespace alive, however often it is read.
+fn a_network_goes_with_its_container(docker: &Docker, exporter: &Exporter) {
+    let outside = format!("nt{}o", std::process::id());
+    let ip = |arguments: &str| output(Command::new("ip").args(arguments.split(' ')));
+    for round in 0..3 {
+        let name = format!("moved-in-{round}");
+        docker.container(&["--name", &name, "--network", "none", BUSYBOX, "sleep", "1000"]);
+        let pid = docker.run(&["inspect", "-f", "{{.State.Pid}}", &name]);
+        ip(&format!("link add {outside} type veth peer name inside netns {pid}"));
+        let labels = [("name", name.as_str()), ("interface", "inside")];
+        while_scraped(exporter, || {
+            let page = || exporter.page_of("/metrics?collect[]=container");
+            let shown = || page().value("container_network_receive_bytes_total", &labels).is_some();
+            assert!(until(Duration::from_secs(5), shown), "{labels:?}");
+            docker.run(&["rm", "-f", &name]);
+            let folder = format!("/sys/class/net/{outside}");
+            let is_gone = until(Duration::from_secs(10), || !Path::new(&folder).exists());
+            assert!(is_gone, "its namespace is held");
+        });
+    }
+}
+
+#[test]
+fn a_filesystem_that_is_reported_can_be_unmounted() {
+    if !live::root() {
+        return;
+    }
+    let folder = TempDir::new("mounted");
+    let path = folder.path().display().to_string();
+    let exporter = Exporter::start(&["--docker=", "--scrape.share=0"]);
+    let labels = [("mountpoint", path.as_str())];
+    let mount = || output(Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs", &path]));
+    let unmounts = || Command::new("umount").arg(&path).output().unwrap().status.success();
+    let size = || exporter.page().value("node_filesystem_size_bytes", &labels);
+    let mounted = Unmount(&path);
+    for _ in 0..20 {
+        mount();
+        assert_eq!(size(), Some(1_048_576.0));
+        assert!(unmounts(), "held between two scrapes");
+        assert_eq!(size(), None);
+    }
+    // Amidst scrapes one may be asking for its space at that very moment.
+    while_scraped(&exporter, || {
+        for _ in 0..20 {
+            mount();
+            std::thread::sleep(Duration::from_millis(5));
+            assert!(until(Duration::from_secs(5), unmounts), "it is never let go");
+        }
+    });
+    drop(mounted);
+}
+
+/// Unmounts what a failed test left.
+struct Unmount<'a>(&'a str);
+
+impl Drop for Unmount<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").args(["--quiet", "--lazy", self.0]).output();
+    }
+}
+
+/// Does something while two others scrape without a pause.
+fn while_scraped(exporter: &Exporter, action: impl FnOnce()) {
+    struct End<'a>(&'a AtomicBool);
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // Also where the action fails: the scope waits for all.
+        let _end = End(&is_over);
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    exporter.page();
+                }
+            });
+        }
+        action();
+    });
 }
 
 #[test]
