@@ -1,19 +1,24 @@
 //! The runtime client against a real Docker engine.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use exporter::source::runtime::docker::{Config, Docker as Client, DockerHandle};
-use exporter::source::runtime::{Answer, Health, Metadata, NetworkMode, Status};
+use exporter::source::runtime::docker::Docker as Client;
+use exporter::source::runtime::follow::{Follower, Followers, Pace};
+use exporter::source::runtime::{Answer, Health, Keep, Metadata, NetworkMode, Status};
 use rustix::process::{Pid, Signal, kill_process};
 use tests::docker::Docker;
 use tests::image::{BUSYBOX, import_busybox};
 
-fn client(docker: &Docker) -> (DockerHandle, Receiver<Answer>) {
+fn client(docker: &Docker) -> (Followers, Follower, Receiver<Answer>) {
     let (sender, answers) = channel();
-    let config = Config { socket: docker.socket(), ..Config::default() };
-    (Client::start(config, move |answer| drop(sender.send(answer))).unwrap(), answers)
+    let followers = Followers::start().unwrap();
+    let keep = Arc::new(Keep { variables: vec!["APP_".to_owned()], ..Keep::default() });
+    let answer = move |answer| drop(sender.send(answer));
+    let client = followers.follow(Client::new("docker", docker.socket()), Pace::default(), keep, answer);
+    (followers, client, answers)
 }
 
 /// Waits for an answer about `id` that fits.
@@ -51,14 +56,28 @@ fn all_of_a_life_is_told(docker: &Docker) {
 
     // One that runs already.
     let before = now();
-    let old = docker
-        .container(&["--name", "old", "--label", "x.y/z=1", "--label", "a=ü b", BUSYBOX, "sleep", "1000"]);
+    let old = docker.container(&[
+        "--name",
+        "old",
+        "--label",
+        "x.y/z=1",
+        "--label",
+        "a=ü b",
+        "-e",
+        "APP_A=b=c",
+        "-e",
+        "SECRET=1",
+        BUSYBOX,
+        "sleep",
+        "1000",
+    ]);
     let after = now();
-    let (client, answers) = client(docker);
+    let (_followers, client, answers) = client(docker);
     let metadata = told(&answers, &old, runs);
     assert_eq!((metadata.name.as_str(), metadata.image.as_str()), ("old", BUSYBOX));
     let labels = [("a".to_owned(), "ü b".to_owned()), ("x.y/z".to_owned(), "1".to_owned())];
     assert_eq!(metadata.labels, labels);
+    assert_eq!(metadata.env, [("APP_A".to_owned(), "b=c".to_owned())]);
     assert_eq!((metadata.pid, metadata.status), (Some(pid_of(docker, &old)), Status::Running));
     assert_eq!((&metadata.network, metadata.health, metadata.restart_count), (&NetworkMode::Own, None, 0));
     let (created, started) = (metadata.created.unwrap(), metadata.started.unwrap());
@@ -69,7 +88,7 @@ fn all_of_a_life_is_told(docker: &Docker) {
 
     // One that is looked at before it starts, as when its cgroup is found first.
     let born = docker.run(&["create", "--name", "born", "--network", "host", BUSYBOX, "sleep", "1000"]);
-    assert!(client.inspect(&born));
+    client.look(&born);
     let metadata = told(&answers, &born, |_| true);
     assert_eq!((metadata.pid, metadata.started, metadata.status), (None, None, Status::Created));
     assert_eq!((metadata.name.as_str(), metadata.network), ("born", NetworkMode::Host));
@@ -102,7 +121,7 @@ fn all_of_a_life_is_told(docker: &Docker) {
 
     // An id that no container has.
     let unknown = "0".repeat(64);
-    assert!(client.inspect(&unknown));
+    client.look(&unknown);
     assert_eq!(answers.recv_timeout(Duration::from_secs(30)).unwrap(), Answer::Unknown { id: unknown });
 }
 
@@ -111,11 +130,11 @@ fn a_standstill_only_delays(docker: &Docker) {
     let daemon: i32 =
         std::fs::read_to_string(docker.socket().with_file_name("pid")).unwrap().trim().parse().unwrap();
     let daemon = Pid::from_raw(daemon).unwrap();
-    let (client, answers) = client(docker);
+    let (_followers, client, answers) = client(docker);
     told(&answers, &id, |_| true);
     while answers.recv_timeout(Duration::from_millis(500)).is_ok() {}
     kill_process(daemon, Signal::STOP).unwrap();
-    assert!(client.inspect(&id));
+    client.look(&id);
     // Longer than a call may take.
     let heard = answers.recv_timeout(Duration::from_secs(6));
     kill_process(daemon, Signal::CONT).unwrap();

@@ -1,9 +1,6 @@
 //! What is known of every cgroup, and what its birth, its death or a change of its limits does to the roster.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use super::{
     entry::Entry,
@@ -12,6 +9,7 @@ use super::{
     names::Names,
     network::Network,
     roster::{Roster, Shared},
+    shape::Kind,
     usage::{Count, Pace},
 };
 use crate::source::{
@@ -24,10 +22,6 @@ use crate::source::{
     },
     runtime::Answer,
 };
-
-/// How long a container is held back while its runtime is asked for its name: a series that changed its labels
-/// would be another one.
-const NAME_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The cgroups and what depends on them. Used by the discovery thread alone, save for the roster.
 #[derive(Debug)]
@@ -100,11 +94,14 @@ impl Census {
         let mut roster = roster.lock();
         if !roster.living.contains_key(&path) {
             // Born and dead before anybody could look at it; what was counted is shown all the same.
-            roster.insert(Entry::new(path.clone(), Default::default()));
+            let mut entry = Entry::new(path.clone(), Default::default());
+            self.names.introduce(&mut entry, now);
+            roster.insert(entry);
         }
         self.take_last_figures(&mut roster, &path, place, id);
         if change == Change::Whole {
             roster.bury(&path, now);
+            self.names.forget(&path);
             self.retarget(&roster);
         } else if let Some(entry) = roster.living.get_mut(&path) {
             entry.leaving.get_or_insert(now);
@@ -151,7 +148,7 @@ impl Census {
             entry.made = self.made_at(path, time);
             entry.started = entry.made;
             self.anchor(&mut entry);
-            entry.waits_until = self.names.ask(path).then(|| now + NAME_PATIENCE);
+            self.names.introduce(&mut entry, now);
             self.roster.lock().insert(entry);
         }
         let mut roster = self.roster.lock();
@@ -205,9 +202,10 @@ impl Census {
     }
 
     /// Takes in what a runtime says of a container.
-    pub fn named(&mut self, answer: Answer) {
-        let mut roster = self.roster.lock();
-        Names::take(answer, &mut roster);
+    pub fn named(&mut self, kind: Kind, answer: Answer) {
+        let roster = self.roster.clone();
+        let mut roster = roster.lock();
+        self.names.take(kind, answer, &mut roster);
         self.retarget(&roster);
     }
 

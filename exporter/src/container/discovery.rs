@@ -21,6 +21,7 @@ use rustix::{
 use super::{
     census::Census,
     kernel::{Life, Lives},
+    shape::Kind,
 };
 use crate::source::{
     cgroup::{
@@ -49,7 +50,7 @@ const NEXT_WALK: Duration = Duration::from_secs(10);
 /// What other threads tell this one.
 pub enum Message {
     /// What a runtime says of a container.
-    Known(Answer),
+    Known(Kind, Answer),
     /// A cgroup is gone, and no event has told.
     Missed,
     /// To end.
@@ -186,7 +187,7 @@ impl Thread {
         self.settle();
         while let Ok(message) = self.inbox.try_recv() {
             match message {
-                Message::Known(answer) => self.census.named(answer),
+                Message::Known(kind, answer) => self.census.named(kind, answer),
                 Message::Missed if self.walked.elapsed() >= MISSED_WALK => self.walks_due = 1,
                 Message::Missed => {}
                 Message::End => return false,

@@ -20,6 +20,7 @@ use super::{
     identity,
     kernel::SocketCount,
     network::{Interface, Network},
+    shape::Kind,
     usage::{Count, Usage},
 };
 
@@ -38,6 +39,12 @@ pub struct Entry {
     pub spec: Spec,
     /// Whether a change of its limits is noticed; else they are read at each scrape.
     pub is_watched: bool,
+    /// Whether it is left out of every page.
+    pub is_hidden: bool,
+    /// The kind of runtime that named it.
+    pub named_by: Option<Kind>,
+    /// How many runtimes are still to say whether they know it.
+    pub asked: usize,
     /// When it was made, in seconds since 1970; 0 if that is still to be found out.
     pub made: i64,
     /// When it was started, in seconds since 1970.
@@ -76,12 +83,15 @@ impl Entry {
     /// A cgroup without files or figures yet.
     pub fn new(path: CgroupPath, ids: Ids) -> Self {
         Self {
-            labels: identity::labels(&path, None),
+            labels: identity::of_plain(&path),
             path,
             ids,
             files: Files::default(),
             spec: Spec::default(),
             is_watched: false,
+            is_hidden: false,
+            named_by: None,
+            asked: 0,
             made: 0,
             started: 0,
             health: None,
@@ -123,7 +133,7 @@ impl Entry {
 
     /// Whether its series are shown now.
     pub fn is_shown(&self, now: Instant) -> bool {
-        self.waits_until.is_none_or(|until| until <= now) && !identity::is_mount(&self.path)
+        !self.is_hidden && self.waits_until.is_none_or(|until| until <= now)
     }
 
     /// Whether anything ever ran in it, as far as is known.

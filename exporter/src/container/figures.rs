@@ -100,6 +100,9 @@ impl FigureReader {
                 entry.files = Files::default();
                 entry.files.open(&self.layout, &entry.path, self.keep_below);
             }
+            if entry.is_hidden {
+                continue;
+            }
             if !entry.is_watched {
                 // Nobody tells of changes: limits and files of controllers that were added meanwhile.
                 entry.files.open(&self.layout, &entry.path, self.keep_below);

@@ -20,6 +20,8 @@ mod memory;
 mod names;
 mod network;
 mod roster;
+mod runtimes;
+mod shape;
 mod socket;
 mod sources;
 mod spec;
@@ -40,18 +42,21 @@ use crate::{
         cgroup::{Layout, layout::LayoutError, spec::MachineMemory},
         host,
         limit::raise_descriptor_limit,
+        runtime::Keep,
         worker::Worker,
     },
 };
 
 use census::{Census, Host};
-use discovery::Discovery;
+use discovery::{Discovery, Post};
 use figures::FigureReader;
+use identity::{Rules, Style};
 use kernel::{Counts, KernelSide};
 use links::{LinkReader, Row, Targets};
 use machine::Machine;
 use names::Names;
 use roster::{Roster, Shared};
+use runtimes::{Runtimes, Sockets};
 use sources::Sources;
 
 pub use group::{GROUPS, Group, GroupDescriptor, Groups};
@@ -135,7 +140,7 @@ impl ContainerHalf {
             Host { memory: machine.memory().unwrap_or_default().0, boot: machine.boot_time(), keep_below };
         let (post, inbox) = Discovery::post().map_err(ContainerError::Thread)?;
         let targets = Targets::default();
-        let names = Names::of_docker(settings.docker_socket.as_deref(), &post);
+        let names = names(settings, paths, &post);
         let census =
             Census::new(layout.clone(), roster.clone(), counts.clone(), names, targets.clone(), host);
         let discovery =
@@ -229,6 +234,26 @@ impl ContainerHalf {
         network::hand_out(rows, &mut self.roster.lock());
         taken.is_some()
     }
+}
+
+/// Who is asked for names, and what is shown of them.
+fn names(settings: &ContainerSettings, paths: &Paths, post: &Post) -> Names {
+    let keep = Arc::new(Keep::default());
+    let rules = Rules {
+        style: Style::Standalone,
+        keep: Arc::clone(&keep),
+        runtimes_only: false,
+        prefixes: Vec::new(),
+        root: true,
+    };
+    let sockets = Sockets {
+        docker: settings.docker_socket.clone(),
+        podman: None,
+        users: Some(paths.rootfs.join("run/user")),
+    };
+    let runtimes = Runtimes::start(sockets, keep, post.clone())
+        .inspect_err(|error| tracing::warn!(%error, "no thread for runtimes: containers have no names"));
+    Names::new(rules, runtimes.ok())
 }
 
 fn start_links(paths: &Paths, targets: &Targets) -> Option<Worker<Vec<Row>>> {

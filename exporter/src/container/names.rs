@@ -1,86 +1,145 @@
-//! The names of containers: who is asked for them, and what an answer changes.
+//! The names of containers: what a runtime's answer changes.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use super::{
-    discovery::{Message, Post},
     entry::Entry,
-    identity,
+    identity::{Pod, Rules, Style},
     network::Network,
     roster::Roster,
+    runtimes::Runtimes,
+    shape::{self, Kind},
 };
 use crate::source::{
     cgroup::CgroupPath,
-    runtime::{
-        Answer, Metadata, NetworkMode,
-        docker::{Config, Docker, DockerHandle},
-    },
+    runtime::{Answer, Metadata, NetworkMode},
 };
 
-/// Who knows containers by name.
-#[derive(Debug, Default)]
+/// How long a container is held back while its runtime is asked for its name: a series that changed its labels
+/// would be another one.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Pods that are kept in mind.
+const MOST_PODS: usize = 10_000;
+
+/// Who has which name.
+#[derive(Debug)]
 pub struct Names {
-    docker: Option<(DockerHandle, PathBuf)>,
+    rules: Rules,
+    /// None: nobody is asked.
+    runtimes: Option<Runtimes>,
+    /// By their uid, in the style that shows them.
+    pods: HashMap<String, Pod>,
 }
 
 impl Names {
-    /// Docker, over its socket, if one is named. Its answers are posted to the discovery thread.
-    pub fn of_docker(socket: Option<&Path>, post: &Post) -> Self {
-        let Some(socket) = socket else { return Self::default() };
-        let post = post.clone();
-        let config = Config { socket: socket.to_owned(), ..Config::default() };
-        let docker = Docker::start(config, move |answer| post.send(Message::Known(answer)))
-            .inspect_err(|error| tracing::warn!(%error, "no thread for Docker: its containers have no names"))
-            .ok();
-        Self { docker: docker.map(|docker| (docker, socket.to_owned())) }
+    /// Knows nobody yet. `runtimes`: who is asked.
+    pub fn new(rules: Rules, runtimes: Option<Runtimes>) -> Self {
+        Self { rules, runtimes, pods: HashMap::new() }
     }
 
-    /// Asks who a cgroup is, if it looks like a container's. `true`: an answer may come.
-    pub fn ask(&self, path: &CgroupPath) -> bool {
-        let Some((docker, socket)) = &self.docker else { return false };
-        identity::runtime_id(path).is_some_and(|id| docker.inspect(id)) && socket.exists()
+    /// Labels a cgroup that is new, and asks who it is if it looks like a container.
+    pub fn introduce(&mut self, entry: &mut Entry, now: Instant) {
+        entry.is_hidden = self.rules.hide(&entry.path, false);
+        entry.asked = self.ask(&entry.path);
+        let mut is_held = entry.asked > 0;
+        if self.rules.style == Style::Kubelet
+            && let Some(uid) = shape::pod_uid(&entry.path)
+        {
+            match self.pods.get(&uid) {
+                Some(pod) => entry.labels = self.rules.of_pod(&entry.path, pod),
+                None => is_held = true,
+            }
+        }
+        entry.waits_until = is_held.then(|| now + PATIENCE);
+    }
+
+    /// Asks who a cgroup is, if it looks like a container's; gives how many answers may come.
+    pub fn ask(&mut self, path: &CgroupPath) -> usize {
+        let shape = shape::container(path);
+        shape.zip(self.runtimes.as_mut()).map_or(0, |(shape, runtimes)| runtimes.ask(&shape))
+    }
+
+    /// Forgets a cgroup that is gone.
+    pub fn forget(&mut self, path: &CgroupPath) {
+        if let Some(uid) = shape::pod_uid(path) {
+            self.pods.remove(&uid);
+        }
     }
 
     /// Takes in what a runtime says.
-    pub fn take(answer: Answer, roster: &mut Roster) {
+    pub fn take(&mut self, kind: Kind, answer: Answer, roster: &mut Roster) {
         match answer {
             Answer::Is(known) => {
-                for entry in entries_of(roster, &known.id) {
-                    name(entry, &known);
+                self.take_pod(&known, roster);
+                for entry in roster.all_mut().filter(|entry| is_of(entry, &known)) {
+                    self.name(entry, &known, kind);
                 }
             }
             Answer::Unknown { id } => {
-                for entry in entries_of(roster, &id) {
-                    entry.waits_until = None;
+                let is_it =
+                    |entry: &&mut Entry| shape::container(&entry.path).is_some_and(|shape| shape.id == id);
+                for entry in roster.all_mut().filter(is_it) {
+                    entry.asked = entry.asked.saturating_sub(1);
+                    if entry.asked == 0 {
+                        entry.waits_until = None;
+                    }
                 }
             }
             // Its cgroup went before it, or goes soon; that is told by other means.
             Answer::Gone { .. } => {}
         }
     }
+
+    fn name(&self, entry: &mut Entry, known: &Metadata, kind: Kind) {
+        if entry.named_by.is_some_and(|other| other < kind) {
+            return;
+        }
+        entry.named_by = Some(kind);
+        entry.is_hidden = self.rules.hide(&entry.path, true);
+        entry.labels = self.rules.of_container(&entry.path, known, kind);
+        entry.waits_until = None;
+        entry.health = known.health;
+        if let Some(created) = known.created {
+            entry.made = whole(created);
+        }
+        if let Some(started) = known.started {
+            entry.started = whole(started);
+        }
+        entry.network = match (&known.network, known.pid) {
+            (NetworkMode::Host, _) => Network::Host,
+            (NetworkMode::Container(_), _) => Network::Joined,
+            (NetworkMode::Own | NetworkMode::None, Some(pid)) => Network::Own { pid },
+            (NetworkMode::Own | NetworkMode::None, None) => Network::Unknown,
+        };
+    }
+
+    /// A container tells the name of its pod, whose own cgroup no runtime speaks of.
+    fn take_pod(&mut self, known: &Metadata, roster: &mut Roster) {
+        if self.rules.style != Style::Kubelet {
+            return;
+        }
+        let Some((uid, pod)) = Pod::of(known) else { return };
+        if self.pods.get(uid) == Some(&pod) || (self.pods.len() >= MOST_PODS && !self.pods.contains_key(uid))
+        {
+            return;
+        }
+        for entry in
+            roster.living.values_mut().filter(|entry| shape::pod_uid(&entry.path).as_deref() == Some(uid))
+        {
+            entry.labels = self.rules.of_pod(&entry.path, &pod);
+            entry.waits_until = None;
+        }
+        self.pods.insert(uid.to_owned(), pod);
+    }
 }
 
-/// The cgroups that bear a container's id, dead or alive. An answer comes a few times in a container's life.
-fn entries_of<'a>(roster: &'a mut Roster, id: &'a str) -> impl Iterator<Item = &'a mut Entry> {
-    roster.all_mut().filter(move |entry| identity::runtime_id(&entry.path) == Some(id))
-}
-
-fn name(entry: &mut Entry, known: &Metadata) {
-    entry.labels = identity::labels(&entry.path, Some(known));
-    entry.waits_until = None;
-    entry.health = known.health;
-    if let Some(created) = known.created {
-        entry.made = whole(created);
-    }
-    if let Some(started) = known.started {
-        entry.started = whole(started);
-    }
-    entry.network = match (&known.network, known.pid) {
-        (NetworkMode::Host, _) => Network::Host,
-        (NetworkMode::Container(_), _) => Network::Joined,
-        (NetworkMode::Own | NetworkMode::None, Some(pid)) => Network::Own { pid },
-        (NetworkMode::Own | NetworkMode::None, None) => Network::Unknown,
-    };
+/// Whether a cgroup, dead or alive, is that of a container. An answer comes a few times in a container's life.
+fn is_of(entry: &Entry, known: &Metadata) -> bool {
+    shape::container(&entry.path).is_some_and(|shape| shape.id == known.id)
+        || known.cgroup.as_ref().is_some_and(|path| path.as_bytes() == entry.path.bytes())
 }
 
 /// Whole seconds, as the reference shows them.

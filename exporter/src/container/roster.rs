@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{entry::Entry, identity};
+use super::{entry::Entry, shape};
 use crate::source::cgroup::{CgroupPath, files::Files};
 
 /// The dead that are kept at most; the oldest go first.
@@ -51,7 +51,7 @@ impl Roster {
         self.dead.retain(|dead| dead.path != entry.path);
         if self.dead.len() >= MOST_DEAD {
             // Units that come and go by the hundred must not push out what a container used last.
-            let plain = self.dead.iter().position(|dead| identity::runtime_id(&dead.path).is_none());
+            let plain = self.dead.iter().position(|dead| shape::container(&dead.path).is_none());
             self.dead.remove(plain.unwrap_or(0));
         }
         self.dead.push_back(entry);
@@ -150,10 +150,7 @@ mod tests {
             roster.bury_unlisted(entry(&format!("/again{number}")), now);
         }
         assert_eq!(roster.dead.len(), MOST_DEAD);
-        assert!(
-            roster.dead.iter().any(|dead| identity::runtime_id(&dead.path).is_some()),
-            "a container stays"
-        );
+        assert!(roster.dead.iter().any(|dead| shape::container(&dead.path).is_some()), "a container stays");
 
         let mut idle = entry("/idle");
         idle.usage = Usage::default();

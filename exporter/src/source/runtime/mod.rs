@@ -3,7 +3,11 @@
 //! A runtime is asked on a thread of its own, never by a scrape; what it says arrives as [`Answer`]s.
 
 pub mod docker;
+pub mod follow;
+mod keep;
 pub mod time;
+
+pub use keep::{KUBERNETES, Keep};
 
 /// What a runtime says of one container, at the moment it was asked.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +20,10 @@ pub struct Metadata {
     pub image: String,
     /// Label keys and values, sorted by key.
     pub labels: Vec<(String, String)>,
+    /// Names and values of its first process' variables, as far as they are kept.
+    pub env: Vec<(String, String)>,
+    /// The cgroup that the runtime made for it, as it told: a path from the root of the hierarchy.
+    pub cgroup: Option<String>,
     /// First process, in the runtime's pid namespace; `None` while nothing runs.
     pub pid: Option<u32>,
     /// Whose network the container uses.
@@ -30,6 +38,27 @@ pub struct Metadata {
     pub health: Option<Health>,
     /// Where it stands in its life.
     pub status: Status,
+}
+
+impl Metadata {
+    /// A container of which nothing but its id is known.
+    pub fn of(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            name: String::new(),
+            image: String::new(),
+            labels: Vec::new(),
+            env: Vec::new(),
+            cgroup: None,
+            pid: None,
+            network: NetworkMode::Own,
+            created: None,
+            started: None,
+            restart_count: 0,
+            health: None,
+            status: Status::Unknown,
+        }
+    }
 }
 
 /// Whose network a container uses.
@@ -84,7 +113,7 @@ pub enum Answer {
     Is(Box<Metadata>),
     /// The runtime keeps saying that it has no such container. News of it may still come if it is started later.
     Unknown {
-        /// The id that was asked for.
+        /// What was asked for.
         id: String,
     },
     /// The container was taken away.

@@ -6,9 +6,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::super::follow::{Event, Inspected, Listed};
 use super::super::time::seconds_since_1970;
 use super::super::{Health, Metadata, NetworkMode, Status};
-use super::looks::Id;
 
 /// The answer is not JSON, or not of the shape that carries the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +69,8 @@ struct Config {
     image: Field<String>,
     #[serde(default)]
     labels: Field<BTreeMap<String, Field<String>>>,
+    #[serde(default)]
+    env: Field<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -98,14 +100,6 @@ struct HostConfig {
     network_mode: Field<String>,
 }
 
-/// What an inspection found.
-#[derive(Debug)]
-pub(super) struct Inspected {
-    pub metadata: Metadata,
-    /// Names of the fields that had a type they should not have.
-    pub wrong: Vec<&'static str>,
-}
-
 /// Reads the answer to the inspection of `asked`.
 pub(super) fn inspected(body: &[u8], asked: &str) -> Result<Inspected, Malformed> {
     let inspect: Inspect = serde_json::from_slice(body).map_err(|_| Malformed)?;
@@ -115,7 +109,11 @@ pub(super) fn inspected(body: &[u8], asked: &str) -> Result<Inspected, Malformed
         return Err(Malformed);
     }
     let config = inspect.config.noting("Config", wrong);
-    let (image, labels) = config.map(|config| (config.image, config.labels)).unwrap_or_default();
+    let (image, labels, env) =
+        config.map(|config| (config.image, config.labels, config.env)).unwrap_or_default();
+    let env = env.noting("Config.Env", wrong).unwrap_or_default();
+    // (A name without a value takes the daemon's variable away.)
+    let env = env.iter().filter_map(|pair| pair.split_once('='));
     let labels = labels.noting("Config.Labels", wrong).unwrap_or_default().into_iter();
     let labels =
         labels.filter_map(|(key, value)| Some((key, value.noting("Config.Labels", wrong)?))).collect();
@@ -132,6 +130,8 @@ pub(super) fn inspected(body: &[u8], asked: &str) -> Result<Inspected, Malformed
         name: without_slash(&name).to_owned(),
         image: image.noting("Config.Image", wrong).unwrap_or_default(),
         labels,
+        env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        cgroup: None,
         pid: pid.noting("State.Pid", wrong).filter(|pid| *pid != 0),
         network: network_mode(network.as_deref().unwrap_or_default()),
         created: inspect.created.noting("Created", wrong).and_then(|time| seconds_since_1970(&time)),
@@ -191,14 +191,6 @@ struct ListEntry {
     status: Field<String>,
 }
 
-/// One running container of a list.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Listed {
-    pub id: Id,
-    /// Changes when the container's name, state or health does.
-    pub digest: u64,
-}
-
 /// Reads a list of containers; an entry without a usable id is left out.
 pub(super) fn listed(body: &[u8]) -> Result<Vec<Listed>, Malformed> {
     let entries: Vec<Field<ListEntry>> = serde_json::from_slice(body).map_err(|_| Malformed)?;
@@ -233,17 +225,6 @@ struct EventLine {
 struct EventActor {
     #[serde(rename = "ID", default)]
     id: Field<String>,
-}
-
-/// One line of the event stream, as far as it matters here.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Event {
-    /// Something about the container changed.
-    Changed(Id),
-    /// The container was taken away.
-    Gone(Id),
-    /// Of no interest.
-    Other,
 }
 
 /// Reads one line of the event stream.
@@ -281,6 +262,8 @@ mod tests {
             name: "web".into(),
             image: "nginx:1".into(),
             labels: vec![("a".into(), "1".into()), ("b".into(), "2".into())],
+            env: vec![("SECRET".into(), "1".into())],
+            cgroup: None,
             pid: Some(4711),
             network: NetworkMode::Own,
             created: Some(1_795_421_730.5),

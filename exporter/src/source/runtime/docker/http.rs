@@ -1,6 +1,5 @@
 //! HTTP/1.1 over the runtime's unix socket: one connection a call, everything bounded in time and size.
 
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,37 +13,12 @@ use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::super::follow::Error;
+
 /// Bounds what is read ahead of a consumer, and the size of a response's head.
 const READ_BUFFER: usize = 64 * 1024;
 /// Longest line of the event stream: an event carries the container's labels.
 const LINE_LIMIT: usize = 1024 * 1024;
-
-/// What went wrong with a call. The texts name no container, so that equal causes have equal texts.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
-    #[error("connect {path}: {source}")]
-    Connect { path: String, source: io::Error },
-    #[error("{call}: {source}")]
-    Http { call: &'static str, source: hyper::Error },
-    #[error("{call}: no answer in time")]
-    Late { call: &'static str },
-    #[error("{call}: the answer is larger than {limit} bytes")]
-    TooLarge { call: &'static str, limit: usize },
-    #[error("{call}: {status}")]
-    Status { call: &'static str, status: StatusCode },
-    #[error("{call}: the answer makes no sense")]
-    Malformed { call: &'static str },
-    #[error("{call}: the runtime ended the stream")]
-    Ended { call: &'static str },
-    #[error("it has no event stream and is listed now and then instead")]
-    NoEvents,
-}
-
-impl Error {
-    pub(super) fn is_not_found(&self) -> bool {
-        matches!(self, Self::Status { status: StatusCode::NOT_FOUND, .. })
-    }
-}
 
 /// One call: what is asked, what it is called in messages, how large its answer may be.
 #[derive(Debug, Clone)]
@@ -97,7 +71,7 @@ impl Client {
     }
 
     async fn send(&self, call: &Call) -> Result<(Response<Incoming>, Driver), Error> {
-        let http = |source| Error::Http { call: call.name, source };
+        let http = |source| failed(call.name, source);
         let stream = UnixStream::connect(&self.socket)
             .await
             .map_err(|source| Error::Connect { path: self.socket.display().to_string(), source })?;
@@ -110,17 +84,22 @@ impl Client {
         let request = Request::get(&call.target).header(HOST, "localhost").body(Empty::<Bytes>::new());
         let Ok(request) = request else { return Err(Error::Malformed { call: call.name }) };
         let response = sender.send_request(request).await.map_err(http)?;
-        if response.status() != StatusCode::OK {
-            return Err(Error::Status { call: call.name, status: response.status() });
+        match response.status() {
+            StatusCode::OK => Ok((response, driver)),
+            StatusCode::NOT_FOUND => Err(Error::NotFound { call: call.name }),
+            status => Err(Error::Refused { call: call.name, status: status.to_string() }),
         }
-        Ok((response, driver))
     }
+}
+
+fn failed(call: &'static str, source: hyper::Error) -> Error {
+    Error::Failed { call, source: source.into() }
 }
 
 async fn read_body(mut body: Incoming, call: &Call) -> Result<Vec<u8>, Error> {
     let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|source| Error::Http { call: call.name, source })?;
+        let frame = frame.map_err(|source| failed(call.name, source))?;
         let Some(data) = frame.data_ref() else { continue };
         if whole.len().saturating_add(data.len()) > call.limit {
             return Err(Error::TooLarge { call: call.name, limit: call.limit });
@@ -131,7 +110,7 @@ async fn read_body(mut body: Incoming, call: &Call) -> Result<Vec<u8>, Error> {
 }
 
 /// Lines of a stream that stays open.
-pub(super) struct Lines {
+pub struct Lines {
     call: &'static str,
     body: Incoming,
     /// What has come and was not handed out; the first `searched` bytes hold no line end.
@@ -142,7 +121,7 @@ pub(super) struct Lines {
 
 impl Lines {
     /// The next line that is not empty, without its end. Dropping the future loses nothing.
-    pub(super) async fn next(&mut self) -> Result<Vec<u8>, Error> {
+    pub(super) async fn line(&mut self) -> Result<Vec<u8>, Error> {
         loop {
             while let Some(line) = self.take_line() {
                 if !line.trim_ascii().is_empty() {
@@ -153,7 +132,7 @@ impl Lines {
                 return Err(Error::TooLarge { call: self.call, limit: LINE_LIMIT });
             }
             let frame = self.body.frame().await.ok_or(Error::Ended { call: self.call })?;
-            let frame = frame.map_err(|source| Error::Http { call: self.call, source })?;
+            let frame = frame.map_err(|source| failed(self.call, source))?;
             if let Some(data) = frame.data_ref() {
                 self.rest.extend_from_slice(data);
             }

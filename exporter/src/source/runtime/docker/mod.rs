@@ -1,62 +1,28 @@
-//! A client of the Docker-compatible API (Docker, Podman) over its unix socket, on a thread of its own.
-//!
-//! It lists what runs once per connection, follows the event stream, and inspects a container when the exporter
-//! finds its cgroup or an event names it. Nothing is polled; a scrape never waits for it.
+//! The Docker-compatible API (Docker, Podman) over its unix socket.
 
 mod api;
 mod http;
-mod journal;
-mod looks;
-mod session;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashSet, VecDeque};
-use std::io;
-use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use tokio::sync::Notify;
+use super::follow::{Api, Error, Event, Events, Id, Inspected, Listed};
+use api::Malformed;
+use http::{Call, Client, Lines};
 
-use super::Answer;
-use looks::Id;
-
-/// Where the runtime listens, and how patient to be with it.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// The unix socket.
-    pub socket: PathBuf,
-    /// Longest time for one call, from connecting to the answer's end.
-    pub call_timeout: Duration,
-    /// Wait before the second look at a container that is not up yet; doubles with each of `tries`.
-    pub retry_first: Duration,
-    /// How often a container that is not up yet is looked at.
-    pub tries: u32,
-    /// Wait before the second attempt to connect; doubles up to `reconnect_longest`.
-    pub reconnect_first: Duration,
-    /// Longest wait between attempts to connect, and between looks that fail.
-    pub reconnect_longest: Duration,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            socket: PathBuf::from("/var/run/docker.sock"),
-            call_timeout: Duration::from_secs(5),
-            retry_first: Duration::from_millis(50),
-            tries: 9,
-            reconnect_first: Duration::from_millis(100),
-            reconnect_longest: Duration::from_secs(10),
-        }
-    }
-}
-
-/// Requests that wait for the client's thread; more than these are replaced by a fresh list.
-const QUEUE_LIMIT: usize = 4096;
-/// How long the end of the client's thread is waited for.
-const END_PATIENCE: Duration = Duration::from_millis(500);
+const LIST: &str = "GET /containers/json";
+const INSPECT: &str = "GET /containers/ID/json";
+const EVENTS: &str = "GET /events";
+/// `{"type":["container"],"event":["start","die","died","destroy","remove","rename","health_status","update"]}`,
+/// URL-encoded: Podman has other words for two of Docker's.
+const EVENTS_TARGET: &str = "/events?filters=%7B%22type%22%3A%5B%22container%22%5D%2C%22event%22%3A%5B%22start%22%2C\
+    %22die%22%2C%22died%22%2C%22destroy%22%2C%22remove%22%2C%22rename%22%2C%22health_status%22%2C%22update%22%5D%7D";
+/// Two thousand bytes a container is usual.
+const LIST_LIMIT: usize = 64 * 1024 * 1024;
+const INSPECT_LIMIT: usize = 4 * 1024 * 1024;
+/// Longest time for one call, from connecting to the answer's end.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -65,103 +31,64 @@ pub fn fuzz(answer: &[u8]) {
     let _ = (api::inspected(answer, &id), api::listed(answer), api::event(answer));
 }
 
-/// The client. See [`Docker::start`].
+/// A runtime with the Docker-compatible API.
 #[derive(Debug)]
-pub struct Docker;
-
-/// The running client; dropping it ends its thread.
-#[derive(Debug)]
-pub struct DockerHandle {
-    shared: Arc<Shared>,
-    /// Closed by the thread's end.
-    ended: Receiver<()>,
-}
-
-/// What the handle and the client's thread share.
-#[derive(Debug, Default)]
-struct Shared {
-    queue: Mutex<Queue>,
-    /// The queue has something.
-    news: Notify,
-    /// The handle was dropped.
-    end: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    ids: VecDeque<Id>,
-    /// The same ids, to find doubles.
-    known: HashSet<Id>,
-    /// Some request found no room.
-    overflow: bool,
+pub struct Docker {
+    name: &'static str,
+    http: Client,
 }
 
 impl Docker {
-    /// Starts the client's thread. `answers` is called there with all that the runtime says, beginning with every
-    /// container that runs already; it must return quickly. A runtime that does not answer is no error: it may
-    /// come later.
-    ///
-    /// # Errors
-    /// The thread, or its event queue in the kernel, could not be made.
-    pub fn start(config: Config, answers: impl FnMut(Answer) + Send + 'static) -> io::Result<DockerHandle> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        let shared = Arc::new(Shared::default());
-        let (alive, ended) = sync_channel(0);
-        let client = session::Client::new(config, Arc::clone(&shared), Box::new(answers));
-        std::thread::Builder::new().name("docker".to_owned()).spawn(move || {
-            runtime.block_on(client.run());
-            // Connections still open are dropped with the runtime, before the end is told.
-            drop(runtime);
-            drop(alive);
-        })?;
-        Ok(DockerHandle { shared, ended })
+    /// The one that listens on this unix socket. `name`: what the log calls it.
+    pub fn new(name: &'static str, socket: PathBuf) -> Self {
+        Self { name, http: Client { socket, timeout: CALL_TIMEOUT } }
+    }
+
+    /// With another limit for one call, from connecting to the answer's end.
+    #[must_use]
+    pub fn within(mut self, timeout: Duration) -> Self {
+        self.http.timeout = timeout;
+        self
     }
 }
 
-impl DockerHandle {
-    /// Wants the container `id` (the full id) looked at; the answer comes to the callback given at the start.
-    /// Never waits. `false` when `id` cannot be a container's.
-    pub fn inspect(&self, id: &str) -> bool {
+impl Api for Docker {
+    type Events = Lines;
+
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn address(&self) -> String {
+        self.http.socket.display().to_string()
+    }
+
+    async fn events(&self) -> Result<Option<Lines>, Error> {
+        let call = Call { name: EVENTS, target: EVENTS_TARGET.to_owned(), limit: 0 };
+        match self.http.lines(&call).await {
+            Ok(lines) => Ok(Some(lines)),
+            Err(Error::NotFound { .. } | Error::Refused { .. }) => Ok(None),
+            Err(cause) => Err(cause),
+        }
+    }
+
+    async fn list(&self) -> Result<Vec<Listed>, Error> {
+        let call = Call { name: LIST, target: "/containers/json".to_owned(), limit: LIST_LIMIT };
+        api::listed(&self.http.get(&call).await?).map_err(|Malformed| Error::Malformed { call: LIST })
+    }
+
+    async fn look(&self, id: &Id) -> Result<Inspected, Error> {
         if !api::is_id(id) {
-            return false;
+            return Err(Error::NotFound { call: INSPECT });
         }
-        self.shared.queue().push(id);
-        self.shared.news.notify_one();
-        true
+        let call = Call { name: INSPECT, target: format!("/containers/{id}/json"), limit: INSPECT_LIMIT };
+        let body = self.http.get(&call).await?;
+        api::inspected(&body, id).map_err(|Malformed| Error::Malformed { call: INSPECT })
     }
 }
 
-impl Drop for DockerHandle {
-    fn drop(&mut self) {
-        self.shared.end.notify_one();
-        // Bounded: the thread may be held up in the callback.
-        let _ = self.ended.recv_timeout(END_PATIENCE);
-    }
-}
-
-impl Shared {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Queue {
-    fn push(&mut self, id: &str) {
-        if self.known.contains(id) {
-            return;
-        }
-        if self.ids.len() >= QUEUE_LIMIT {
-            self.overflow = true;
-            return;
-        }
-        let id = Id::from(id);
-        self.known.insert(Id::clone(&id));
-        self.ids.push_back(id);
-    }
-
-    /// Empties the queue; the flag tells whether requests were lost.
-    fn take(&mut self) -> (VecDeque<Id>, bool) {
-        self.known.clear();
-        (std::mem::take(&mut self.ids), std::mem::take(&mut self.overflow))
+impl Events for Lines {
+    async fn next(&mut self) -> Result<Event, Error> {
+        api::event(&self.line().await?).map_err(|Malformed| Error::Malformed { call: EVENTS })
     }
 }

@@ -11,8 +11,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::super::{Answer, Health, Metadata, Status};
-use super::{Config, Docker, DockerHandle, QUEUE_LIMIT, Queue};
+use super::super::follow::{Follower, Followers, Pace};
+use super::super::{Answer, Health, Keep, Metadata, Status};
+use super::Docker;
 
 const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
@@ -208,18 +209,31 @@ impl Drop for Place {
     }
 }
 
-fn client(place: &Place) -> (DockerHandle, Receiver<Answer>) {
+/// The thread goes with it.
+struct Client {
+    follower: Follower,
+    _followers: Followers,
+}
+
+impl Client {
+    fn look(&self, id: &str) {
+        self.follower.look(id);
+    }
+}
+
+fn client(place: &Place) -> (Client, Receiver<Answer>) {
     let (sender, answers) = channel();
-    let config = Config {
-        socket: place.socket(),
-        call_timeout: Duration::from_millis(300),
+    let docker = Docker::new("docker", place.socket()).within(Duration::from_millis(300));
+    let pace = Pace {
         retry_first: Duration::from_millis(5),
         tries: 6,
         reconnect_first: Duration::from_millis(10),
         reconnect_longest: Duration::from_millis(40),
     };
-    let handle = Docker::start(config, move |answer| drop(sender.send(answer))).unwrap();
-    (handle, answers)
+    let followers = Followers::start().unwrap();
+    let answer = move |answer| drop(sender.send(answer));
+    let follower = followers.follow(docker, pace, Arc::new(Keep::default()), answer);
+    (Client { follower, _followers: followers }, answers)
 }
 
 fn next(answers: &Receiver<Answer>) -> Answer {
@@ -258,7 +272,8 @@ fn a_birth_is_retried_until_the_runtime_knows_it_and_it_runs() {
     let place = Place::new();
     let daemon = Daemon::start(&place.socket(), &[]);
     let (client, answers) = client(&place);
-    assert!(client.inspect(A) && client.inspect(A));
+    client.look(A);
+    client.look(A);
     daemon.wait_for_calls("/containers/a", 2);
     daemon.has(A, "web", 0);
     let early = next_container(&answers);
@@ -273,11 +288,14 @@ fn what_no_runtime_knows_is_given_up() {
     let place = Place::new();
     let daemon = Daemon::start(&place.socket(), &[]);
     let (client, answers) = client(&place);
-    assert!(client.inspect(A));
+    client.look(A);
     assert_eq!(next(&answers), Answer::Unknown { id: A.to_owned() });
     assert_eq!(daemon.calls("/containers/a"), 6);
-    assert!(!client.inspect("") && !client.inspect("../version") && !client.inspect("a b"));
-    silence(&answers);
+    for odd in ["", "../version", "a b"] {
+        client.look(odd);
+        assert_eq!(next(&answers), Answer::Unknown { id: odd.to_owned() });
+    }
+    assert_eq!(daemon.calls("/"), 8, "events, a list, and what could be a container");
 }
 
 #[test]
@@ -309,7 +327,7 @@ fn a_look_that_outlives_its_container_says_nothing() {
     daemon.wait_for_calls("/containers/json", 1);
     daemon.has(A, "web", 7);
     daemon.odd("/containers/a", Odd::After(Duration::from_millis(150)));
-    assert!(client.inspect(A));
+    client.look(A);
     daemon.wait_for_calls("/containers/a", 1);
     daemon.event("destroy", A);
     assert_eq!(next(&answers), Answer::Gone { id: A.to_owned() });
@@ -366,7 +384,7 @@ fn a_daemon_without_events_is_listed() {
     let (client, answers) = client(&place);
     assert_eq!(next_container(&answers).name, "web");
     daemon.has(B, "db", 8);
-    assert!(client.inspect(B));
+    client.look(B);
     assert_eq!(next_container(&answers).name, "db");
 }
 
@@ -374,7 +392,7 @@ fn a_daemon_without_events_is_listed() {
 fn a_daemon_that_comes_late_and_again_is_found() {
     let place = Place::new();
     let (client, answers) = client(&place);
-    assert!(client.inspect(B));
+    client.look(B);
     silence(&answers);
     let daemon = Daemon::start(&place.socket(), &[(A, "web", 7), (B, "db", 8)]);
     let mut names = [next_container(&answers).name, next_container(&answers).name];
@@ -420,18 +438,4 @@ fn dropping_the_client_is_quick_whatever_it_waits_for() {
         }
         assert_eq!(answers.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Disconnected));
     }
-}
-
-#[test]
-fn a_full_queue_asks_for_a_list() {
-    let mut queue = Queue::default();
-    for number in 0..QUEUE_LIMIT {
-        queue.push(&number.to_string());
-        queue.push(&number.to_string());
-    }
-    assert!(!queue.overflow);
-    queue.push("one too many");
-    let (ids, lost) = queue.take();
-    assert_eq!((ids.len(), lost), (QUEUE_LIMIT, true));
-    assert_eq!(queue.take(), (std::collections::VecDeque::new(), false));
 }

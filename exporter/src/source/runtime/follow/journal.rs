@@ -10,12 +10,19 @@ const LIMIT: usize = 64;
 pub(super) struct Journal {
     causes: HashSet<String>,
     is_up: bool,
+    was_up: bool,
 }
 
 impl Journal {
     /// The runtime answers; whether that is worth a line.
     pub(super) fn up(&mut self) -> bool {
+        self.was_up = true;
         !std::mem::replace(&mut self.is_up, true)
+    }
+
+    /// Whether the runtime ever answered.
+    pub(super) fn was_up(&self) -> bool {
+        self.was_up
     }
 
     /// The runtime was lost or not found for `cause`; whether that is worth a line.

@@ -2,34 +2,26 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
-use super::super::{Answer, Status};
-use super::api::{self, Event, Inspected};
-use super::http::{self, Call, Error, Lines};
+use super::super::{Answer, Keep, Status};
 use super::journal::Journal;
-use super::looks::{Id, Looks, Next, Outcome, Pace};
-use super::{Config, Shared};
+use super::looks::{Id, Looks, Next, Outcome};
+use super::{Api, Error, Event, Events, Inspected, Pace, Shared};
 
-const LIST: &str = "GET /containers/json";
-const INSPECT: &str = "GET /containers/ID/json";
-const EVENTS: &str = "GET /events";
-/// `{"type":["container"],"event":["start","die","destroy","rename","health_status","update"]}`, URL-encoded.
-const EVENTS_TARGET: &str = "/events?filters=%7B%22type%22%3A%5B%22container%22%5D%2C%22event%22%3A%5B%22start%22%2C\
-    %22die%22%2C%22destroy%22%2C%22rename%22%2C%22health_status%22%2C%22update%22%5D%7D";
-/// Two thousand bytes a container is usual.
-const LIST_LIMIT: usize = 64 * 1024 * 1024;
-const INSPECT_LIMIT: usize = 4 * 1024 * 1024;
 /// Looks under way at once: one that hangs on a container's lock must not hold up the others.
 const AT_ONCE: usize = 4;
 /// A session this long was a good one; after it the next attempt follows quickly.
 const GOOD_SESSION: Duration = Duration::from_secs(10);
 /// A request is a sign that the runtime is there: it cuts a wait short, to no less than this.
 const WAIT_LEAST: Duration = Duration::from_millis(500);
+/// A runtime that never was there is looked for so often; a container's birth, which it may know of, at once.
+const ABSENT: Duration = Duration::from_mins(1);
 /// Without an event stream all is listed again this often.
 const LIST_EVERY: Duration = Duration::from_mins(1);
 
@@ -46,10 +38,11 @@ struct Known {
 
 type Flying = JoinSet<(Id, Result<Inspected, Error>)>;
 
-/// The client, on its own thread.
-pub(super) struct Client {
-    config: Config,
-    http: http::Client,
+/// The client of one runtime.
+pub(super) struct Client<A: Api> {
+    api: Arc<A>,
+    pace: Pace,
+    keep: Arc<Keep>,
     shared: Arc<Shared>,
     answers: Box<dyn FnMut(Answer) + Send>,
     looks: Looks,
@@ -57,12 +50,18 @@ pub(super) struct Client {
     journal: Journal,
 }
 
-impl Client {
-    pub(super) fn new(config: Config, shared: Arc<Shared>, answers: Box<dyn FnMut(Answer) + Send>) -> Self {
-        let pace = Pace { first: config.retry_first, longest: config.reconnect_longest, tries: config.tries };
+impl<A: Api> Client<A> {
+    pub(super) fn new(
+        api: A,
+        pace: Pace,
+        keep: Arc<Keep>,
+        shared: Arc<Shared>,
+        answers: Box<dyn FnMut(Answer) + Send>,
+    ) -> Self {
         Self {
-            http: http::Client { socket: config.socket.clone(), timeout: config.call_timeout },
-            config,
+            api: Arc::new(api),
+            pace,
+            keep,
             shared,
             answers,
             looks: Looks::new(pace),
@@ -81,7 +80,7 @@ impl Client {
     }
 
     async fn live(&mut self) {
-        let mut wait = self.config.reconnect_first;
+        let mut wait = self.pace.reconnect_first;
         loop {
             let began = Instant::now();
             let cause = match self.session().await {
@@ -90,31 +89,37 @@ impl Client {
             };
             self.looks.interrupted(Instant::now());
             if began.elapsed() >= GOOD_SESSION {
-                wait = self.config.reconnect_first;
+                wait = self.pace.reconnect_first;
                 // The lack of an event stream ends each session the same way: told once is enough.
                 if !matches!(cause, Error::NoEvents) {
                     self.journal.forget_causes();
                 }
             }
             self.report(&cause);
-            self.pause(wait).await;
-            wait = wait.saturating_mul(2).min(self.config.reconnect_longest);
+            let is_absent =
+                matches!(&cause, Error::Connect { source, .. } if source.kind() == ErrorKind::NotFound);
+            let is_wanted =
+                self.journal.was_up() || self.looks.next_due().is_some() || !self.shared.is_empty();
+            let pause = if is_absent && !is_wanted { ABSENT } else { wait };
+            self.pause(pause).await;
+            wait = wait.saturating_mul(2).min(self.pace.reconnect_longest);
         }
     }
 
     fn report(&mut self, cause: &Error) {
-        let socket = self.config.socket.display();
+        let (runtime, address) = (self.api.name(), self.api.address());
         match cause {
             // Proxies cut idle streams; a runtime that is really gone refuses the next connection.
-            Error::Ended { .. } => tracing::debug!(%socket, "{cause}"),
+            Error::Ended { .. } => tracing::debug!(runtime, address, "{cause}"),
             _ if !self.journal.down(&cause.to_string()) => {}
-            Error::Connect { .. } => tracing::info!(%socket, "no container runtime answers: {cause}"),
-            _ => tracing::warn!(%socket, "container runtime lost: {cause}"),
+            // Most hosts have one runtime of those that are looked for.
+            Error::Connect { .. } if !self.journal.was_up() => tracing::debug!(runtime, address, "{cause}"),
+            _ => tracing::warn!(runtime, address, "container runtime lost: {cause}"),
         }
     }
 
     /// Waits before the next attempt.
-    async fn pause(&self, wait: Duration) {
+    async fn pause(&mut self, wait: Duration) {
         let began = Instant::now();
         let mut end = began + wait;
         loop {
@@ -127,16 +132,15 @@ impl Client {
 
     /// One connection's life, which ends with a cause.
     async fn session(&mut self) -> Result<Infallible, Error> {
-        let call = Call { name: EVENTS, target: EVENTS_TARGET.to_owned(), limit: 0 };
         // The stream first: what happens while the list is made is then told by the stream.
-        let mut events = match self.http.lines(&call).await {
-            Ok(lines) => Some(lines),
-            Err(Error::Status { .. }) => None,
-            Err(cause) => return Err(cause),
-        };
+        let mut events = self.api.events().await?;
         self.list().await?;
         if self.journal.up() {
-            tracing::info!(socket = %self.config.socket.display(), "container runtime answers");
+            tracing::info!(
+                runtime = self.api.name(),
+                address = self.api.address(),
+                "container runtime answers"
+            );
         }
         let mut flying = Flying::new();
         let blind = Instant::now() + LIST_EVERY;
@@ -145,11 +149,11 @@ impl Client {
             while flying.len() < AT_ONCE
                 && let Some(id) = self.looks.take(Instant::now())
             {
-                flying.spawn(inspect(self.http.clone(), id));
+                flying.spawn(look(Arc::clone(&self.api), id));
             }
             let due = self.looks.next_due().filter(|_| flying.len() < AT_ONCE);
             tokio::select! {
-                line = next_event(&mut events) => self.take_event(&line?)?,
+                event = next_event(&mut events) => self.take_event(event?),
                 // A look ends without a result only when the whole client does.
                 Some(ended) = flying.join_next() => if let Ok((id, found)) = ended {
                     self.take_look(&id, found);
@@ -163,16 +167,13 @@ impl Client {
 
     /// Asks for all that runs and looks at what is new or changed since the last list.
     async fn list(&mut self) -> Result<(), Error> {
-        let call = Call { name: LIST, target: "/containers/json".to_owned(), limit: LIST_LIMIT };
-        let body = self.http.get(&call).await?;
-        let listed = api::listed(&body).map_err(|api::Malformed| Error::Malformed { call: LIST })?;
-        drop(body);
+        let listed = self.api.list().await?;
         let now = Instant::now();
         let mut before = std::mem::take(&mut self.known);
         for entry in listed {
             let mut known = before.remove(&entry.id).unwrap_or_default();
             if (known.digest != Some(entry.digest) || !known.answered) && !self.looks.ask(&entry.id, now) {
-                tracing::warn!("more containers than can be looked at");
+                tracing::warn!(runtime = self.api.name(), "more containers than can be looked at");
                 break;
             }
             known.digest = Some(entry.digest);
@@ -190,7 +191,7 @@ impl Client {
 
     /// Takes over what the handle queued.
     async fn take_requests(&mut self) -> Result<(), Error> {
-        let (ids, mut lost) = self.shared.queue().take();
+        let (ids, mut lost) = self.shared.take();
         let now = Instant::now();
         for id in ids {
             lost |= !self.looks.ask(&id, now);
@@ -198,38 +199,37 @@ impl Client {
         if lost { self.list().await } else { Ok(()) }
     }
 
-    fn take_event(&mut self, line: &[u8]) -> Result<(), Error> {
-        match api::event(line) {
-            Ok(Event::Changed(id)) => {
+    fn take_event(&mut self, event: Event) {
+        match event {
+            Event::Changed(id) => {
                 self.looks.ask(&id, Instant::now());
-                Ok(())
             }
-            Ok(Event::Gone(id)) => {
+            Event::Gone(id) => {
                 self.looks.forget(&id);
                 self.known.remove(&id);
                 (self.answers)(Answer::Gone { id: id.as_ref().to_owned() });
-                Ok(())
             }
-            Ok(Event::Other) => Ok(()),
-            Err(api::Malformed) => Err(Error::Malformed { call: EVENTS }),
+            Event::Other => {}
         }
     }
 
     fn take_look(&mut self, id: &Id, found: Result<Inspected, Error>) {
         let now = Instant::now();
         match found {
-            Ok(found) => {
+            Ok(mut found) => {
+                let dropped = self.keep.thin(&mut found.metadata);
                 let metadata = &found.metadata;
                 let runs = metadata.pid.is_some();
                 let starting =
                     matches!(metadata.status, Status::Created | Status::Restarting | Status::Running);
                 let outcome = if !runs && starting { Outcome::NotYet } else { Outcome::Done };
                 if self.looks.ended(id, outcome, now) != Next::Forgotten {
-                    self.remember(id, runs, &found.wrong);
+                    self.complain(id, &found.wrong, dropped);
+                    self.remember(id, runs);
                     (self.answers)(Answer::Is(Box::new(found.metadata)));
                 }
             }
-            Err(error) if error.is_not_found() => {
+            Err(Error::NotFound { .. }) => {
                 if self.looks.ended(id, Outcome::NotYet, now) == Next::Over {
                     let told = self.known.remove(id).is_some_and(|known| known.answered);
                     let id = id.as_ref().to_owned();
@@ -239,41 +239,52 @@ impl Client {
             Err(error) => {
                 self.looks.ended(id, Outcome::Failed, now);
                 if self.journal.is_new(&error.to_string()) {
-                    tracing::warn!(container = %id, "a container could not be inspected: {error}");
+                    let runtime = self.api.name();
+                    tracing::warn!(runtime, container = %id, "a container could not be looked at: {error}");
                 }
             }
         }
     }
 
-    /// Keeps in mind that a running container was told of, and names its odd fields once. One that does not run
-    /// is not kept: no later list would tell its end.
-    fn remember(&mut self, id: &Id, runs: bool, wrong: &[&str]) {
-        if !runs {
+    /// Keeps in mind that a running container was told of. One that does not run is not kept: no later list would
+    /// tell its end.
+    fn remember(&mut self, id: &Id, runs: bool) {
+        if runs {
+            self.known.entry(Id::clone(id)).or_default().answered = true;
+        } else {
             self.known.remove(id);
+        }
+    }
+
+    /// Says once what was odd about a container.
+    fn complain(&mut self, id: &Id, wrong: &[&str], dropped: usize) {
+        if wrong.is_empty() && dropped == 0 {
             return;
         }
         let known = self.known.entry(Id::clone(id)).or_default();
-        known.answered = true;
-        if !wrong.is_empty() && !std::mem::replace(&mut known.complained, true) {
+        if std::mem::replace(&mut known.complained, true) {
+            return;
+        }
+        let runtime = self.api.name();
+        if !wrong.is_empty() {
             let fields = wrong.join(", ");
-            tracing::warn!(container = %id, "fields of an unexpected type were left out: {fields}");
+            tracing::warn!(runtime, container = %id, "fields of an unexpected type were left out: {fields}");
+        }
+        if dropped > 0 {
+            tracing::warn!(runtime, container = %id, dropped, "labels too long or too many were left out");
         }
     }
 }
 
-async fn inspect(http: http::Client, id: Id) -> (Id, Result<Inspected, Error>) {
-    let call = Call { name: INSPECT, target: format!("/containers/{id}/json"), limit: INSPECT_LIMIT };
-    let read = |body: Vec<u8>| {
-        api::inspected(&body, &id).map_err(|api::Malformed| Error::Malformed { call: INSPECT })
-    };
-    let found = http.get(&call).await.and_then(read);
+async fn look<A: Api>(api: Arc<A>, id: Id) -> (Id, Result<Inspected, Error>) {
+    let found = api.look(&id).await;
     (id, found)
 }
 
 /// The next event; never, where there is no stream.
-async fn next_event(events: &mut Option<Lines>) -> Result<Vec<u8>, Error> {
+async fn next_event(events: &mut Option<impl Events>) -> Result<Event, Error> {
     match events {
-        Some(lines) => lines.next().await,
+        Some(events) => events.next().await,
         None => std::future::pending().await,
     }
 }

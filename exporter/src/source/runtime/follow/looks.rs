@@ -4,8 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A container's full id.
-pub(super) type Id = Arc<str>;
+use super::Pace;
+
+/// What a runtime knows a container by.
+pub type Id = Arc<str>;
 
 /// More containers than one host can run; requests beyond it wait for the next list.
 const LIMIT: usize = 1 << 16;
@@ -30,17 +32,6 @@ pub(super) enum Next {
     Over,
     /// It was forgotten meanwhile: what it found is of no use.
     Forgotten,
-}
-
-/// How quickly looks are repeated.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
-    /// Wait after the first failure; doubles with each.
-    pub first: Duration,
-    /// Longest wait.
-    pub longest: Duration,
-    /// Tries while the outcome is [`Outcome::NotYet`].
-    pub tries: u32,
 }
 
 /// A look waiting or under way.
@@ -119,7 +110,7 @@ impl Looks {
             return Next::Over;
         } else {
             let doubled = 1u32.checked_shl(look.tries - 1).unwrap_or(u32::MAX);
-            self.pace.first.saturating_mul(doubled).min(self.pace.longest)
+            self.pace.retry_first.saturating_mul(doubled).min(self.pace.reconnect_longest)
         };
         look.again = false;
         look.due = Some(now + wait);
@@ -147,7 +138,12 @@ impl Looks {
 mod tests {
     use super::*;
 
-    const PACE: Pace = Pace { first: Duration::from_millis(50), longest: Duration::from_secs(1), tries: 3 };
+    const PACE: Pace = Pace {
+        retry_first: Duration::from_millis(50),
+        tries: 3,
+        reconnect_first: Duration::ZERO,
+        reconnect_longest: Duration::from_secs(1),
+    };
 
     fn ms(milliseconds: u64) -> Duration {
         Duration::from_millis(milliseconds)
