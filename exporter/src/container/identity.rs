@@ -4,6 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use super::shape::{self, Kind};
 use crate::{
+    config::{ContainerSettings, LabelStyle},
     metric::{Labels, label_name},
     source::{
         cgroup::CgroupPath,
@@ -11,21 +12,11 @@ use crate::{
     },
 };
 
-/// Whose labels are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Style {
-    /// The stand-alone exporter's: `name`, `image`, `container_label_*`, `container_env_*`.
-    #[default]
-    Standalone,
-    /// Those that Kubernetes' node agent has: `name`, `image`, `container`, `pod`, `namespace`.
-    Kubelet,
-}
-
 /// What is shown, and how.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// Whose labels are written.
-    pub style: Style,
+    pub style: LabelStyle,
     /// Which of a container's labels and variables are.
     pub keep: Arc<Keep>,
     /// Only runtimes' containers are shown, and the root.
@@ -60,6 +51,24 @@ impl Pod {
 }
 
 impl Rules {
+    /// As the flags say.
+    pub fn new(settings: &ContainerSettings) -> Self {
+        let labels = &settings.labels;
+        let keep = Keep {
+            all: labels.store_all,
+            allowed: labels.allowed.clone(),
+            excluded: labels.excluded.clone(),
+            variables: labels.env_prefixes.clone(),
+        };
+        Self {
+            style: labels.style,
+            keep: Arc::new(keep),
+            runtimes_only: settings.docker_only,
+            prefixes: settings.raw_prefixes.clone(),
+            root: settings.root_stats,
+        }
+    }
+
     /// Whether a cgroup is left out. `is_named`: a runtime knows it.
     pub fn hide(&self, path: &CgroupPath, is_named: bool) -> bool {
         if path.is_root() {
@@ -76,8 +85,8 @@ impl Rules {
     /// The labels of a runtime's container. Empty ones are left out: to Prometheus they are the same as none.
     pub fn of_container(&self, path: &CgroupPath, known: &Metadata, kind: Kind) -> Labels {
         let mut labels = match self.style {
-            Style::Standalone => self.runtime_labels(known, kind),
-            Style::Kubelet => kubelet_labels(known),
+            LabelStyle::Cadvisor => self.runtime_labels(known, kind),
+            LabelStyle::Kubelet => kubelet_labels(known),
         };
         labels.insert("image".to_owned(), known.image.clone());
         labels.insert("name".to_owned(), known.name.clone());
@@ -86,7 +95,7 @@ impl Rules {
 
     /// The labels of a pod's own cgroup.
     pub fn of_pod(&self, path: &CgroupPath, pod: &Pod) -> Labels {
-        if self.style == Style::Standalone {
+        if self.style == LabelStyle::Cadvisor {
             return of_plain(path);
         }
         let pairs = [("namespace", &pod.namespace), ("pod", &pod.name)];
@@ -169,7 +178,7 @@ pub fn distinct(name: &[u8]) -> Cow<'_, [u8]> {
 mod tests {
     use super::*;
 
-    fn rules(style: Style) -> Rules {
+    fn rules(style: LabelStyle) -> Rules {
         let keep = Arc::new(Keep { variables: vec!["APP".to_owned()], ..Keep::default() });
         Rules { style, keep, runtimes_only: false, prefixes: Vec::new(), root: true }
     }
@@ -193,7 +202,7 @@ mod tests {
     #[test]
     fn a_plain_cgroup_has_its_id_alone() {
         assert_eq!(text(&of_plain(&path("/a\"b"))), r#"id="/a\"b""#);
-        for style in [Style::Standalone, Style::Kubelet] {
+        for style in [LabelStyle::Cadvisor, LabelStyle::Kubelet] {
             assert_eq!(shown(&rules(style), &Metadata::of("a"), Kind::Docker), r#"id="/a""#);
         }
     }
@@ -216,15 +225,15 @@ mod tests {
             ..Metadata::of("a")
         };
         let expected = r#"container_label_com_example_x="dot",container_label_restartcount="2",id="/a",image="nginx:1",name="web""#;
-        assert_eq!(shown(&rules(Style::Standalone), &known, Kind::Docker), expected);
+        assert_eq!(shown(&rules(LabelStyle::Cadvisor), &known, Kind::Docker), expected);
         known.labels.reverse();
-        assert_eq!(shown(&rules(Style::Standalone), &known, Kind::Docker), expected);
+        assert_eq!(shown(&rules(LabelStyle::Cadvisor), &known, Kind::Docker), expected);
     }
 
     #[test]
     fn variables_are_named_as_each_runtime_has_them() {
         let known = Metadata { env: pairs(&[("APP_Mode", "1"), ("app_mode", "2")]), ..Metadata::of("a") };
-        let rules = rules(Style::Standalone);
+        let rules = rules(LabelStyle::Cadvisor);
         assert_eq!(shown(&rules, &known, Kind::Podman), r#"container_env_app_mode="1",id="/a""#);
         let both = r#"container_env_APP_Mode="1",container_env_app_mode="2",id="/a""#;
         assert_eq!(shown(&rules, &known, Kind::Containerd), both);
@@ -241,7 +250,7 @@ mod tests {
             ("app", "x"),
         ];
         let known = Metadata { name: "id".to_owned(), labels: pairs(&labels), ..Metadata::of("a") };
-        let rules = rules(Style::Kubelet);
+        let rules = rules(LabelStyle::Kubelet);
         let expected = r#"container="c",id="/a",name="id",namespace="n",pod="p""#;
         assert_eq!(shown(&rules, &known, Kind::Containerd), expected);
         let pod = Pod { name: "p".to_owned(), namespace: "n".to_owned() };
@@ -253,7 +262,7 @@ mod tests {
     #[test]
     fn what_is_left_out() {
         let hides = |rules: &Rules, text: &str, is_named| rules.hide(&path(text), is_named);
-        let all = rules(Style::Standalone);
+        let all = rules(LabelStyle::Cadvisor);
         assert!(
             !hides(&all, "/", false) && !hides(&all, "/a.slice", false) && hides(&all, "/a.mount", false)
         );

@@ -42,7 +42,6 @@ use crate::{
         cgroup::{Layout, layout::LayoutError, spec::MachineMemory},
         host,
         limit::raise_descriptor_limit,
-        runtime::Keep,
         worker::Worker,
     },
 };
@@ -50,7 +49,7 @@ use crate::{
 use census::{Census, Host};
 use discovery::{Discovery, Post};
 use figures::FigureReader;
-use identity::{Rules, Style};
+use identity::Rules;
 use kernel::{Counts, KernelSide};
 use links::{LinkReader, Row, Targets};
 use machine::Machine;
@@ -238,20 +237,13 @@ impl ContainerHalf {
 
 /// Who is asked for names, and what is shown of them.
 fn names(settings: &ContainerSettings, paths: &Paths, post: &Post) -> Names {
-    let keep = Arc::new(Keep::default());
-    let rules = Rules {
-        style: Style::Standalone,
-        keep: Arc::clone(&keep),
-        runtimes_only: false,
-        prefixes: Vec::new(),
-        root: true,
-    };
+    let rules = Rules::new(settings);
     let sockets = Sockets {
         docker: settings.docker_socket.clone(),
-        podman: None,
+        podman: settings.podman_socket.clone(),
         users: Some(paths.rootfs.join("run/user")),
     };
-    let runtimes = Runtimes::start(sockets, keep, post.clone())
+    let runtimes = Runtimes::start(sockets, Arc::clone(&rules.keep), post.clone())
         .inspect_err(|error| tracing::warn!(%error, "no thread for runtimes: containers have no names"));
     Names::new(rules, runtimes.ok())
 }

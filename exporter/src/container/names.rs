@@ -7,15 +7,18 @@ use std::{
 
 use super::{
     entry::Entry,
-    identity::{Pod, Rules, Style},
+    identity::{Pod, Rules},
     network::Network,
     roster::Roster,
     runtimes::Runtimes,
     shape::{self, Kind},
 };
-use crate::source::{
-    cgroup::CgroupPath,
-    runtime::{Answer, Metadata, NetworkMode},
+use crate::{
+    config::LabelStyle,
+    source::{
+        cgroup::CgroupPath,
+        runtime::{Answer, Metadata, NetworkMode},
+    },
 };
 
 /// How long a container is held back while its runtime is asked for its name: a series that changed its labels
@@ -23,6 +26,9 @@ use crate::source::{
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Pods that are kept in mind.
 const MOST_PODS: usize = 10_000;
+
+/// Containers that are kept in mind because their cgroup's name is not their id.
+const MOST_PLACED: usize = 10_000;
 
 /// Who has which name.
 #[derive(Debug)]
@@ -32,12 +38,22 @@ pub struct Names {
     runtimes: Option<Runtimes>,
     /// By their uid, in the style that shows them.
     pods: HashMap<String, Pod>,
+    /// By their cgroup: whom to ask for containers whose path has no id, and for what.
+    placed: HashMap<CgroupPath, (Kind, String)>,
+    /// Until when any path may be that of a container that was there before us.
+    settled: Instant,
 }
 
 impl Names {
     /// Knows nobody yet. `runtimes`: who is asked.
     pub fn new(rules: Rules, runtimes: Option<Runtimes>) -> Self {
-        Self { rules, runtimes, pods: HashMap::new() }
+        Self {
+            rules,
+            runtimes,
+            pods: HashMap::new(),
+            placed: HashMap::new(),
+            settled: Instant::now() + PATIENCE,
+        }
     }
 
     /// Labels a cgroup that is new, and asks who it is if it looks like a container.
@@ -45,7 +61,7 @@ impl Names {
         entry.is_hidden = self.rules.hide(&entry.path, false);
         entry.asked = self.ask(&entry.path);
         let mut is_held = entry.asked > 0;
-        if self.rules.style == Style::Kubelet
+        if self.rules.style == LabelStyle::Kubelet
             && let Some(uid) = shape::pod_uid(&entry.path)
         {
             match self.pods.get(&uid) {
@@ -56,10 +72,18 @@ impl Names {
         entry.waits_until = is_held.then(|| now + PATIENCE);
     }
 
-    /// Asks who a cgroup is, if it looks like a container's; gives how many answers may come.
+    /// Asks who a cgroup is, if it may be a container's; gives how many answers may come.
     pub fn ask(&mut self, path: &CgroupPath) -> usize {
-        let shape = shape::container(path);
-        shape.zip(self.runtimes.as_mut()).map_or(0, |(shape, runtimes)| runtimes.ask(&shape))
+        let Some(runtimes) = &mut self.runtimes else { return 0 };
+        if let Some(shape) = shape::container(path) {
+            return runtimes.ask(&shape);
+        }
+        if let Some((kind, key)) = self.placed.get(path) {
+            return runtimes.ask_one(*kind, None, key);
+        }
+        let is_early = Instant::now() < self.settled;
+        let key = shape::namespaced(path).filter(|_| is_early);
+        key.map_or(0, |key| runtimes.ask_one(Kind::Containerd, None, key))
     }
 
     /// Forgets a cgroup that is gone.
@@ -74,13 +98,13 @@ impl Names {
         match answer {
             Answer::Is(known) => {
                 self.take_pod(&known, roster);
+                self.take_place(&known, kind);
                 for entry in roster.all_mut().filter(|entry| is_of(entry, &known)) {
                     self.name(entry, &known, kind);
                 }
             }
             Answer::Unknown { id } => {
-                let is_it =
-                    |entry: &&mut Entry| shape::container(&entry.path).is_some_and(|shape| shape.id == id);
+                let is_it = |entry: &&mut Entry| self.key_of(&entry.path) == Some(&id);
                 for entry in roster.all_mut().filter(is_it) {
                     entry.asked = entry.asked.saturating_sub(1);
                     if entry.asked == 0 {
@@ -89,7 +113,22 @@ impl Names {
                 }
             }
             // Its cgroup went before it, or goes soon; that is told by other means.
-            Answer::Gone { .. } => {}
+            Answer::Gone { id } => self.placed.retain(|_, (known_to, key)| *known_to != kind || *key != id),
+        }
+    }
+
+    /// What a runtime was asked for to name this cgroup.
+    fn key_of<'a>(&'a self, path: &'a CgroupPath) -> Option<&'a str> {
+        let of_shape = shape::container(path).map(|shape| shape.id);
+        let of_place = || self.placed.get(path).map(|(_, key)| key.as_str());
+        of_shape.or_else(of_place).or_else(|| shape::namespaced(path))
+    }
+
+    /// A container may live in a cgroup whose name is not its id.
+    fn take_place(&mut self, known: &Metadata, kind: Kind) {
+        let Some(path) = known.cgroup.as_ref().map(|path| CgroupPath::new(path.as_bytes())) else { return };
+        if shape::container(&path).is_none() && self.placed.len() < MOST_PLACED {
+            self.placed.insert(path, (kind, known.key.clone()));
         }
     }
 
@@ -118,7 +157,7 @@ impl Names {
 
     /// A container tells the name of its pod, whose own cgroup no runtime speaks of.
     fn take_pod(&mut self, known: &Metadata, roster: &mut Roster) {
-        if self.rules.style != Style::Kubelet {
+        if self.rules.style != LabelStyle::Kubelet {
             return;
         }
         let Some((uid, pod)) = Pod::of(known) else { return };

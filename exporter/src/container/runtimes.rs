@@ -68,21 +68,27 @@ impl Runtimes {
 
     /// Asks whoever may know a container; gives how many answers may come soon.
     pub fn ask(&mut self, shape: &Shape) -> usize {
-        let mut asked = 0;
-        for &kind in shape.kinds {
-            let runtime = match shape.user {
-                None => self.of_root.iter().find(|runtime| runtime.kind == kind),
-                Some(user) => self.of_user(kind, user),
-            };
-            if let Some(runtime) = runtime {
-                runtime.follower.look(shape.id);
-                asked += usize::from(runtime.socket.exists());
-            }
-        }
-        asked
+        shape.kinds.iter().map(|&kind| self.ask_one(kind, shape.user, shape.id)).sum()
     }
 
+    /// Asks one runtime for what it knows by `key`; 1 if an answer may come soon, else 0.
+    pub fn ask_one(&mut self, kind: Kind, user: Option<u32>, key: &str) -> usize {
+        let runtime = match user {
+            None => self.of_root(kind),
+            Some(user) => self.of_user(kind, user),
+        };
+        let Some(runtime) = runtime else { return 0 };
+        runtime.follower.look(key);
+        usize::from(runtime.socket.exists())
+    }
+
+    fn of_root(&self, kind: Kind) -> Option<&Runtime> {
+        self.of_root.iter().find(|runtime| runtime.kind == kind)
+    }
+
+    /// A user's own runtime, if its kind is followed at all.
     fn of_user(&mut self, kind: Kind, user: u32) -> Option<&Runtime> {
+        self.of_root(kind)?;
         let folder = self.users.as_ref()?.join(user.to_string());
         let socket = folder.join(match kind {
             Kind::Docker => "docker.sock",

@@ -66,6 +66,14 @@ pub fn pod_uid(path: &CgroupPath) -> Option<String> {
     (!uid.is_empty()).then_some(uid)
 }
 
+/// `/NAMESPACE/ID`, where containerd puts a container that nobody placed elsewhere: `NAMESPACE/ID`.
+pub fn namespaced(path: &CgroupPath) -> Option<&str> {
+    let relative = str::from_utf8(path.relative()).ok()?;
+    let (namespace, id) = relative.split_once('/')?;
+    let is_unit = namespace.strip_suffix(".slice").is_some();
+    (!is_unit && !id.is_empty() && !id.contains('/')).then_some(relative)
+}
+
 /// Whose slice a path lies in.
 fn user(path: &CgroupPath) -> Option<u32> {
     let path = str::from_utf8(path.bytes()).ok()?;
@@ -137,6 +145,14 @@ mod tests {
             "/",
         ] {
             assert_eq!(pod_uid(&path(text)), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn containerd_s_own_paths_have_two_elements() {
+        assert_eq!(namespaced(&path("/default/web")), Some("default/web"));
+        for text in ["/", "/default", "/default/web/x", "/system.slice/web.service"] {
+            assert_eq!(namespaced(&path(text)), None, "{text}");
         }
     }
 }

@@ -14,6 +14,8 @@ pub use keep::{KUBERNETES, Keep};
 pub struct Metadata {
     /// The runtime's full id, as it stands in the cgroup's name.
     pub id: String,
+    /// What to ask the runtime for to hear of it again.
+    pub key: String,
     /// Name without the leading slash; empty when the runtime told none.
     pub name: String,
     /// Image reference as given when the container was made; empty when the runtime told none.
@@ -45,6 +47,7 @@ impl Metadata {
     pub fn of(id: &str) -> Self {
         Self {
             id: id.to_owned(),
+            key: id.to_owned(),
             name: String::new(),
             image: String::new(),
             labels: Vec::new(),
@@ -118,7 +121,7 @@ pub enum Answer {
     },
     /// The container was taken away.
     Gone {
-        /// The runtime's full id.
+        /// Its [`Metadata::key`].
         id: String,
     },
 }

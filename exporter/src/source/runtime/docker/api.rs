@@ -127,6 +127,7 @@ pub(super) fn inspected(body: &[u8], asked: &str) -> Result<Inspected, Malformed
     let name = inspect.name.noting("Name", wrong).unwrap_or_default();
     let metadata = Metadata {
         id: asked.to_owned(),
+        key: asked.to_owned(),
         name: without_slash(&name).to_owned(),
         image: image.noting("Config.Image", wrong).unwrap_or_default(),
         labels,
@@ -259,6 +260,7 @@ mod tests {
     fn an_inspection_is_read_whole() {
         let expected = Metadata {
             id: "abc".into(),
+            key: "abc".into(),
             name: "web".into(),
             image: "nginx:1".into(),
             labels: vec![("a".into(), "1".into()), ("b".into(), "2".into())],

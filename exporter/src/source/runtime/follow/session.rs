@@ -217,6 +217,7 @@ impl<A: Api> Client<A> {
         let now = Instant::now();
         match found {
             Ok(mut found) => {
+                id.as_ref().clone_into(&mut found.metadata.key);
                 let dropped = self.keep.thin(&mut found.metadata);
                 let metadata = &found.metadata;
                 let runs = metadata.pid.is_some();
