@@ -196,6 +196,29 @@ impl Drop for Cgroup {
     }
 }
 
+/// The folders on the way to a group that the test makes: they go when this is dropped, after the group. What was
+/// there before is somebody else's.
+#[derive(Debug)]
+pub struct Slices(Vec<PathBuf>);
+
+impl Slices {
+    /// Those that are missing on a path such as `/machine.slice`.
+    pub fn missing(path: &str) -> Self {
+        let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
+        let on = |mount: &Path| ends.clone().map(|end| join(mount, &path[..end])).collect::<Vec<_>>();
+        let all = hierarchies().into_iter().flat_map(|hierarchy| on(&hierarchy.mount));
+        Self(all.filter(|folder| !folder.exists()).collect())
+    }
+}
+
+impl Drop for Slices {
+    fn drop(&mut self) {
+        for folder in self.0.iter().rev() {
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
 fn join(mount: &Path, path: &str) -> PathBuf {
     mount.join(path.trim_start_matches('/'))
 }

@@ -9,7 +9,7 @@ use std::{
 
 use tests::{
     cadvisor::Cadvisor,
-    cgroup::Cgroup,
+    cgroup::{Cgroup, Slices},
     docker::Docker,
     exporter::Exporter,
     image::{BUSYBOX, import_busybox},
@@ -45,9 +45,12 @@ fn both_see_the_same_containers() {
     // Ours is there from the start, and has to follow; the reference comes when all has settled.
     let ours = Exporter::start(&[&socket, "--scrape.share=0"]);
     let containers = containers(&docker);
-    let groups = cgroups();
+    let _slices = Slices::missing("/system.slice");
+    let mut groups = cgroups();
+    groups.extend(as_systemd_has_it(&containers["alone"]));
     let mut ids: Vec<&str> = containers.values().map(String::as_str).collect();
     ids.extend(groups.iter().map(|group| group.path()));
+    ids.retain(|id| !id.ends_with(".mount"));
     ids.extend(["/", "/docker"]);
 
     let Some(cadvisor) = Cadvisor::start(&docker.socket(), &[]) else { return };
@@ -57,6 +60,9 @@ fn both_see_the_same_containers() {
     let ours = page();
     assert!(complete, "here {:#?}\nthere {:#?}", names_of(&ours, &ids), names_of(&theirs, &ids));
     the_same_labels(&theirs, &ours, &ids);
+    for page in [&theirs, &ours] {
+        assert!(page.samples.iter().all(|row| row.labels.get("id").is_none_or(|id| !id.ends_with(".mount"))));
+    }
     the_same_values(&theirs, &ours, &ids);
     the_same_interfaces(&theirs, &ours, &containers);
     // The host's own come and go with whoever else is on it.
@@ -126,6 +132,13 @@ fn cgroups() -> Vec<Cgroup> {
     // A parent is dropped after its children.
     groups.push(group);
     groups
+}
+
+/// The scope of a container as Docker has it under systemd, and the mount that stands beside it.
+fn as_systemd_has_it(path: &str) -> [Cgroup; 2] {
+    let id = path.rsplit('/').next().unwrap();
+    let units = [format!("docker-{id}.scope"), format!("var-lib-docker-containers-{id}-mounts-shm.mount")];
+    units.map(|unit| Cgroup::at(&format!("/system.slice/{unit}")))
 }
 
 /// The labels of each of these ids, once for each row.

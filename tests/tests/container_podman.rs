@@ -1,15 +1,10 @@
 //! Podman's containers: named by its API, and neither its monitor nor what its runtime makes within is one.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use tests::{
-    cgroup::{Cgroup, hierarchies},
+    cgroup::{Cgroup, Slices},
     exporter::Exporter,
     image::BUSYBOX,
     page::Page,
@@ -128,26 +123,6 @@ fn the_shapes_of_systemd_and_of_users(bed: &Bed) {
         }
         drop((monitor, inner, scope, slices));
         bed.podman.run(&["rm", name]);
-    }
-}
-
-/// The folders of a path that the test makes: they go with it. What is there already is somebody else's.
-struct Slices(Vec<PathBuf>);
-
-impl Slices {
-    fn missing(path: &str) -> Self {
-        let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
-        let of = |mount: &Path| ends.clone().map(|end| mount.join(&path[1..end])).collect::<Vec<_>>();
-        let all = hierarchies().into_iter().flat_map(|hierarchy| of(&hierarchy.mount));
-        Self(all.filter(|folder| !folder.exists()).collect())
-    }
-}
-
-impl Drop for Slices {
-    fn drop(&mut self) {
-        for folder in self.0.iter().rev() {
-            let _ = fs::remove_dir(folder);
-        }
     }
 }
 
