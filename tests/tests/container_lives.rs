@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -98,6 +98,7 @@ fn a_container_is_there_once_and_by_its_name_whatever_happens() {
     a_rename_is_seen(&bed);
     a_life_of_a_second_keeps_its_name_and_counters(&bed);
     the_same_name_again(&bed);
+    one_that_keeps_crashing(&bed);
     tasks_that_move(&bed);
     cgroups_within_a_container(&bed);
     a_daemon_that_goes_and_comes(&mut bed);
@@ -145,6 +146,28 @@ fn the_same_name_again(bed: &Bed) {
     let restarted = until(PATIENCE, || started(&bed.page()).is_some_and(|time| time > before));
     assert!(restarted, "{:?} after {before}", started(&bed.page()));
     bed.sees("again", &second);
+}
+
+/// Each run is a series of its own, by the number of restarts: none is there without its name, none gets what another
+/// run used.
+fn one_that_keeps_crashing(bed: &Bed) {
+    let crash = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exit 1";
+    let flags = ["--name", "crashes", "--restart", "always", BUSYBOX, "sh", "-c", crash];
+    let path = format!("/docker/{}", bed.docker.container(&flags));
+    let id = [("id", path.as_str())];
+    let mut used: BTreeMap<BTreeMap<String, String>, f64> = BTreeMap::new();
+    let seen = until(PATIENCE, || {
+        let page = bed.page();
+        for row in page.matching("container_cpu_usage_seconds_total", &id) {
+            assert_eq!(row.labels.get("name").map(String::as_str), Some("crashes"), "{row:?}");
+            let before = used.insert(row.labels.clone(), row.value);
+            assert!(before.is_none_or(|before| before <= row.value), "{before:?}, then {row:?}");
+        }
+        used.len() >= 5
+    });
+    assert!(seen, "{used:?}");
+    bed.docker.run(&["rm", "-f", "crashes"]);
+    bed.misses("crashes");
 }
 
 /// `docker exec`, and a task that is moved by hand into another cgroup and back.

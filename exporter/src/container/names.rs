@@ -133,7 +133,8 @@ impl Names {
     }
 
     fn name(&self, entry: &mut Entry, known: &Metadata, kind: Kind) {
-        if entry.named_by.is_some_and(|other| other < kind) {
+        // What a dead one used stays under the labels that it had: news may be of the container's next run.
+        if entry.named_by.is_some_and(|other| other < kind || entry.died.is_some()) {
             return;
         }
         entry.named_by = Some(kind);
