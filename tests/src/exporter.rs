@@ -50,6 +50,19 @@ impl Default for Copied {
     }
 }
 
+/// What a run that must refuse to start says: exit code and one line.
+pub fn refused(flags: &[&str]) -> String {
+    let address = http::free_address();
+    let mut process =
+        Running::start(Command::new(binary()).arg(format!("--web.listen-address={address}")).args(flags));
+    let status = process.wait(Duration::from_secs(10)).unwrap_or_else(|| panic!("{flags:?}: it started"));
+    let said = process.said();
+    assert_eq!(status.code(), Some(1), "{flags:?}: {said}");
+    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+    assert_eq!(lines.len(), 1, "{flags:?}: one clear line, not:\n{said}");
+    lines[0].to_owned()
+}
+
 /// A started exporter; killed on drop.
 #[derive(Debug)]
 pub struct Exporter {

@@ -2,7 +2,10 @@
 
 use super::FlagValues;
 
-/// Flags that shape the listener of containers, where there is one.
+/// Flags that give containers an address of their own.
+pub(super) const LISTENERS: [&str; 3] = ["port", "listen_ip", "container.listen-address"];
+
+/// Flags that shape what is served there.
 const OF_THE_LISTENER: [&str; 2] = ["prometheus_endpoint", "url_base_prefix"];
 
 /// One of cAdvisor's flags.
@@ -92,20 +95,8 @@ pub static FLAGS: &[CadvisorFlag] = &[
     means("disable_metrics", Kind::Text, "", "LIST", "Groups to leave out, in cAdvisor's words"),
     means("enable_metrics", Kind::Text, "", "LIST", "Of cAdvisor's groups only these"),
     means("version", Kind::Switch, "false", "", "Print the version and end"),
-    means(
-        "machine_id_file",
-        Kind::Text,
-        "/etc/machine-id,/var/lib/dbus/machine-id",
-        "LIST",
-        "Files that may hold the machine's id",
-    ),
-    means(
-        "boot_id_file",
-        Kind::Text,
-        "/proc/sys/kernel/random/boot_id",
-        "LIST",
-        "Files that may hold this boot's id",
-    ),
+    means("machine_id_file", Kind::Text, "", "LIST", "Files that may hold the machine's id"),
+    means("boot_id_file", Kind::Text, "", "LIST", "Files that may hold this boot's id"),
     idle("allow_dynamic_housekeeping", Kind::Switch, CLOCK),
     idle("global_housekeeping_interval", Kind::Time, CLOCK),
     idle("housekeeping_interval", Kind::Time, CLOCK),
@@ -203,7 +194,7 @@ const fn idle(name: &'static str, kind: Kind, why: &'static str) -> CadvisorFlag
 
 /// Names in one line of the log the flags that were given and mean nothing here.
 pub fn warn_of_idle(flags: &FlagValues) {
-    let listens = ["port", "listen_ip", "container.listen-address"].iter().any(|name| flags.is_given(name));
+    let listens = LISTENERS.iter().any(|name| flags.is_given(name));
     let is_idle = |flag: &&CadvisorFlag| match flag.here {
         Here::Idle(_) => true,
         Here::Means { .. } => !listens && OF_THE_LISTENER.contains(&flag.name),

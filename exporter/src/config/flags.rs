@@ -18,6 +18,8 @@ use crate::{
 const DEEPEST: usize = 8;
 
 const VERSION: &str = "version";
+/// Names that `env_metadata_whitelist` had; the help does without.
+const OLDER: [&str; 2] = ["containerd_env_metadata_whitelist", "docker_env_metadata_whitelist"];
 
 /// The exporter's own flags; those of the collectors stand in their files.
 static FLAGS: &[Flag] = &[
@@ -300,9 +302,10 @@ fn command() -> Command {
 /// What the help says of one of cAdvisor's flags; none for those that mean nothing here.
 fn help_for(flag: &cadvisor::CadvisorFlag) -> Option<Arg> {
     let Here::Means { placeholder, help } = flag.here else { return None };
-    let heading = if flag.name == VERSION { "Options" } else { "cAdvisor's flags (-x, --x, -x=true)" };
+    let heading = (flag.name != VERSION).then_some("cAdvisor's flags (-x, --x, -x=true)");
     let on = if flag.default == "true" { " [on]" } else { "" };
     let arg = Arg::new(flag.name).long(flag.name).help(format!("{help}{on}")).help_heading(heading);
+    let arg = arg.hide(OLDER.contains(&flag.name));
     Some(match flag.kind {
         Kind::Switch => arg.action(ArgAction::SetTrue),
         _ => valued(arg, placeholder, flag.default),

@@ -7,6 +7,7 @@ mod filter;
 mod flags;
 mod go;
 mod settings;
+mod web;
 
 pub use address::ListenAddress;
 pub use cadvisor::{CadvisorFlag, FLAGS as CADVISOR_FLAGS, Here, Kind, warn_of_idle};
@@ -14,9 +15,8 @@ pub use container::{ContainerSettings, CpuSource, LabelRules, LabelStyle};
 pub use filter::{Filter, FilterFlags};
 pub(crate) use filter::{current, pattern};
 pub use flags::{Asked, FlagValues, exporter_flags, parse};
-pub use settings::{
-    EbpfMode, LogFormat, LogSettings, Paths, ScrapeSettings, Settings, WebSettings, duration,
-};
+pub use settings::{EbpfMode, LogFormat, LogSettings, Paths, ScrapeSettings, Settings, duration};
+pub use web::{Part, SiteSettings, WebSettings};
 
 /// What is wrong with the command line, in one line for its author.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{ConfigError, ContainerSettings, FlagValues, ListenAddress};
+use super::{ConfigError, ContainerSettings, FlagValues, WebSettings};
 use crate::node;
 
 /// All settings.
@@ -24,19 +24,6 @@ pub struct Settings {
     pub node: Vec<bool>,
     /// The flags, for those that the collectors read themselves.
     pub flags: FlagValues,
-}
-
-/// The server's settings.
-#[derive(Debug, Clone)]
-pub struct WebSettings {
-    /// Where to listen.
-    pub listen: Vec<ListenAddress>,
-    /// The path of the metrics, with its leading slash.
-    pub telemetry_path: String,
-    /// Scrapes at once; 0 for no limit.
-    pub max_requests: usize,
-    /// Whether process_* and promhttp_* are shown.
-    pub exporter_metrics: bool,
 }
 
 /// Where the kernel's files are.
@@ -101,7 +88,7 @@ impl Settings {
             udev_data: PathBuf::from(flags.text("path.udev.data")),
         };
         Ok(Self {
-            web: web(&flags)?,
+            web: WebSettings::new(&flags)?,
             log: log(&flags),
             scrape: ScrapeSettings { share: duration(&flags, "scrape.share")? },
             ebpf: match flags.text("ebpf") {
@@ -119,30 +106,6 @@ impl Settings {
             flags,
         })
     }
-}
-
-fn web(flags: &FlagValues) -> Result<WebSettings, ConfigError> {
-    let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
-    let listen = flags
-        .many("web.listen-address")
-        .map(|typed| {
-            ListenAddress::parse(typed, &hosts)
-                .map_err(|why| ConfigError::flag("web.listen-address", typed, why))
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let telemetry_path = flags.text("web.telemetry-path");
-    if !telemetry_path.starts_with('/') {
-        return Err(ConfigError::flag("web.telemetry-path", telemetry_path, "a path begins with /"));
-    }
-    let max_requests = flags.text("web.max-requests");
-    Ok(WebSettings {
-        listen,
-        telemetry_path: telemetry_path.to_owned(),
-        max_requests: max_requests
-            .parse()
-            .map_err(|_| ConfigError::flag("web.max-requests", max_requests, "expected a whole number"))?,
-        exporter_metrics: !flags.is_on("web.disable-exporter-metrics"),
-    })
 }
 
 fn log(flags: &FlagValues) -> LogSettings {

@@ -9,7 +9,7 @@ use prometheus::{Encoder, Gauge, GaugeVec, IntCounter, Opts, Registry, TextEncod
 
 use self::process::Process;
 pub use self::standing::standing;
-use crate::metric::Page;
+use crate::{config::Part, metric::Page};
 
 /// How long the parts of a scrape took.
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,8 +66,8 @@ impl Own {
         self.dropped.inc_by(page.dropped());
     }
 
-    /// Writes them all.
-    pub fn write(&mut self, stages: &Stages, page: &mut Page) {
+    /// Writes those that go with this part.
+    pub fn write(&mut self, part: Part, stages: &Stages, page: &mut Page) {
         for (gauge, took) in self.stages.iter().zip([stages.node, stages.container, stages.wait]) {
             gauge.set(took.as_secs_f64());
         }
@@ -76,6 +76,12 @@ impl Own {
         }
         let encoder = TextEncoder::new();
         for family in self.registry.gather() {
+            // By these a dashboard takes whoever gives them for node_exporter.
+            if part == Part::Containers
+                && ["node_", "promhttp_"].iter().any(|of| family.name().starts_with(of))
+            {
+                continue;
+            }
             self.text.clear();
             if encoder.encode(&[family], &mut self.text).is_ok() {
                 page.section(&self.text);

@@ -16,9 +16,13 @@ use hyper::body::Bytes;
 use tokio::sync::oneshot;
 
 use self::buffers::Buffers;
-pub use self::{node_half::NodeHalf, selection::Selection};
+pub use self::{
+    node_half::NodeHalf,
+    selection::{Selection, Wanted},
+};
 use crate::{
     collector::Pace,
+    config::Part,
     container::{ContainerError, ContainerHalf, Groups},
     metric::Page,
     own::{Own, Stages},
@@ -50,7 +54,7 @@ pub struct Scraper {
 
 #[derive(Debug)]
 struct Job {
-    selection: Selection,
+    wanted: Wanted,
     deadline: Instant,
     answer: oneshot::Sender<Bytes>,
 }
@@ -78,15 +82,16 @@ impl Scraper {
 }
 
 impl Scrapes for Scraper {
-    type Selection = Selection;
+    type Selection = Wanted;
 
-    fn select(&self, collect: &[String], exclude: &[String]) -> Result<Selection, String> {
-        Selection::new(self.enabled, collect, exclude)
+    fn select(&self, part: Part, collect: &[String], exclude: &[String]) -> Result<Wanted, String> {
+        let collectors = Selection::new(self.enabled.within(part), collect, exclude)?;
+        Ok(Wanted { part, collectors })
     }
 
-    async fn scrape(&self, selection: Selection, deadline: Instant) -> Result<Bytes, ScrapeError> {
+    async fn scrape(&self, wanted: Wanted, deadline: Instant) -> Result<Bytes, ScrapeError> {
         let (answer, text) = oneshot::channel();
-        self.jobs.try_send(Job { selection, deadline, answer }).map_err(|error| match error {
+        self.jobs.try_send(Job { wanted, deadline, answer }).map_err(|error| match error {
             std::sync::mpsc::TrySendError::Full(_) => ScrapeError::Late,
             std::sync::mpsc::TrySendError::Disconnected(_) => ScrapeError::Stopped,
         })?;
@@ -112,7 +117,7 @@ struct ScrapeThread {
 
 #[derive(Debug)]
 struct Answer {
-    selection: Selection,
+    wanted: Wanted,
     began: Instant,
     text: Bytes,
 }
@@ -128,15 +133,16 @@ impl ScrapeThread {
             let shared = self
                 .last
                 .as_ref()
-                .filter(|last| last.selection == job.selection && now.duration_since(last.began) < self.share)
+                .filter(|last| last.wanted == job.wanted && now.duration_since(last.began) < self.share)
                 .map(|last| last.text.clone());
-            let text = shared.unwrap_or_else(|| self.scrape(job.selection, job.deadline));
+            let text = shared.unwrap_or_else(|| self.scrape(job.wanted, job.deadline));
             // A receiver that is gone by now loses nothing but its answer.
             let _ = job.answer.send(text);
         }
     }
 
-    fn scrape(&mut self, selection: Selection, deadline: Instant) -> Bytes {
+    fn scrape(&mut self, wanted: Wanted, deadline: Instant) -> Bytes {
+        let selection = wanted.collectors;
         let began = Instant::now();
         let deadline = deadline.checked_sub(RESERVE).unwrap_or(deadline);
         self.last = None;
@@ -166,14 +172,14 @@ impl ScrapeThread {
         node.take_slow(selection.node, quick + in_containers + wait, page);
         let stages = Stages { node: quick, container: in_containers, wait: wait + watch.lap() };
         node.write_outcomes(selection.node, page);
-        own.write(&stages, page);
+        own.write(wanted.part, &stages, page);
         node.take_foreign(selection.node, page);
         own.count_dropped(page);
 
         page.swap_text(&mut buffer);
         let text = self.buffers.share(buffer);
         if !self.share.is_zero() {
-            self.last = Some(Answer { selection, began, text: text.clone() });
+            self.last = Some(Answer { wanted, began, text: text.clone() });
         }
         text
     }

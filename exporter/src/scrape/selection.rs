@@ -1,6 +1,15 @@
 //! Which collectors a request asks for.
 
-use crate::{container::Groups, node};
+use crate::{config::Part, container::Groups, node};
+
+/// What one scrape gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The part that is served where it was asked.
+    pub part: Part,
+    /// The collectors.
+    pub collectors: Selection,
+}
 
 /// A set of collectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +22,16 @@ pub struct Selection {
 
 impl Selection {
     const NONE: Self = Self { node: 0, container: Groups::NONE };
+
+    /// Those that belong to this part.
+    #[must_use]
+    pub const fn within(self, part: Part) -> Self {
+        match part {
+            Part::All => self,
+            Part::Node => Self { container: Groups::NONE, ..self },
+            Part::Containers => Self { node: 0, ..self },
+        }
+    }
 
     /// From `collect[]` and `exclude[]`, among those that are enabled. `container` means every group, `container.cpu` the
     /// one of that name.
@@ -79,6 +98,17 @@ mod tests {
         assert_eq!(select(all, &["container.memory"], &[]), Ok(Selection { node: 0, container: memory }));
         let without = Selection { node: !loadavg, container: Groups::ALL.without(memory) };
         assert_eq!(select(all, &[], &["loadavg", "container.memory", "unknown"]), Ok(without));
+    }
+
+    #[test]
+    fn a_part_has_its_own_collectors_alone() {
+        let all = Selection { node: u128::MAX, container: Groups::ALL };
+        let (node, containers) = (all.within(Part::Node), all.within(Part::Containers));
+        assert_eq!(all.within(Part::All), all);
+        assert_eq!((node.node, node.container), (u128::MAX, Groups::NONE));
+        assert_eq!((containers.node, containers.container), (0, Groups::ALL));
+        assert!(select(node, &["container"], &[]).is_err() && select(containers, &["cpu"], &[]).is_err());
+        assert_eq!(select(containers, &[], &["cpu"]), Ok(containers));
     }
 
     #[test]

@@ -7,17 +7,28 @@ use rustix::{
     net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt},
 };
 
-use crate::config::{ListenAddress, WebSettings};
+use crate::config::{ListenAddress, Part, WebSettings};
 
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 512;
+
+/// A listening socket, and what is served there.
+#[derive(Debug)]
+pub struct Listening {
+    /// The socket.
+    pub listener: TcpListener,
+    /// What is served.
+    pub part: Part,
+}
 
 /// Opens a listener for each address of the settings.
 ///
 /// # Errors
 /// A line that names the address and what the kernel said of it.
-pub fn bind(settings: &WebSettings) -> Result<Vec<TcpListener>, String> {
-    settings.listen.iter().map(listener).collect()
+pub fn bind(settings: &WebSettings) -> Result<Vec<Listening>, String> {
+    let addresses =
+        settings.sites.iter().flat_map(|site| site.listen.iter().map(|address| (address, site.part)));
+    addresses.map(|(address, part)| Ok(Listening { listener: listener(address)?, part })).collect()
 }
 
 fn listener(address: &ListenAddress) -> Result<TcpListener, String> {
@@ -62,20 +73,22 @@ mod tests {
     use std::net::TcpStream;
 
     use super::*;
+    use crate::config::SiteSettings;
 
     fn settings(typed: &[&str]) -> WebSettings {
-        WebSettings {
+        let site = SiteSettings {
+            part: Part::All,
             listen: typed.iter().map(|typed| ListenAddress::parse(typed, "").expect("an address")).collect(),
             telemetry_path: "/metrics".to_owned(),
-            max_requests: 40,
-            exporter_metrics: true,
-        }
+            prefix: String::new(),
+        };
+        WebSettings { sites: vec![site], max_requests: 40, exporter_metrics: true }
     }
 
     #[test]
     fn no_host_means_both_families() {
         let bound = bind(&settings(&[":0"])).expect("binds");
-        let address = bound[0].local_addr().expect("an address");
+        let address = bound[0].listener.local_addr().expect("an address");
         TcpStream::connect((Ipv4Addr::LOCALHOST, address.port())).expect("IPv4 is served");
         if address.is_ipv6() {
             TcpStream::connect((Ipv6Addr::LOCALHOST, address.port())).expect("IPv6 is served");
@@ -85,7 +98,7 @@ mod tests {
     #[test]
     fn a_taken_address_is_named() {
         let first = bind(&settings(&["127.0.0.1:0"])).expect("binds");
-        let taken = first[0].local_addr().expect("an address").to_string();
+        let taken = first[0].listener.local_addr().expect("an address").to_string();
         let error = bind(&settings(&["127.0.0.1:0", &taken])).expect_err("taken");
         assert!(error.contains(&taken) && error.contains("listens there"), "{error}");
     }

@@ -18,7 +18,7 @@ use super::{
     landing,
     request::{self, Filters},
 };
-use crate::config::WebSettings;
+use crate::config::{Part, SiteSettings};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 /// What a scrape may overrun its deadline by before its answer is given up.
@@ -27,63 +27,75 @@ const GRACE: Duration = Duration::from_millis(20);
 /// An answer; its body is the scrape's own buffer.
 pub(super) type Answer = Response<Full<Bytes>>;
 
-/// All that the routes need.
+/// What all sites share.
+pub(super) struct Common<S> {
+    /// Who gives the pages.
+    pub scraper: Arc<S>,
+    /// The server's own figures.
+    pub metrics: HttpMetrics,
+    /// Who packs them.
+    pub compressor: Compressor,
+    /// Scrapes at once; 0 for no limit.
+    pub max_requests: usize,
+}
+
+/// All that the routes need of some addresses that serve the same.
 pub(super) struct Site<S> {
-    scraper: Arc<S>,
-    metrics: HttpMetrics,
-    compressor: Compressor,
+    common: Arc<Common<S>>,
+    part: Part,
     telemetry_path: String,
-    max_requests: usize,
+    prefix: String,
     landing: Bytes,
 }
 
 impl<S: Scrapes> Site<S> {
-    pub(super) fn new(
-        settings: &WebSettings,
-        scraper: Arc<S>,
-        metrics: HttpMetrics,
-        compressor: Compressor,
-    ) -> Self {
-        let telemetry_path = settings.telemetry_path.clone();
-        let landing = Bytes::from(landing::page(&telemetry_path));
-        Self { scraper, metrics, compressor, telemetry_path, max_requests: settings.max_requests, landing }
+    pub(super) fn new(settings: &SiteSettings, common: Arc<Common<S>>) -> Self {
+        let SiteSettings { part, telemetry_path, prefix, .. } = settings.clone();
+        let landing = Bytes::from(landing::page(part, &prefix, &telemetry_path));
+        Self { common, part, telemetry_path, prefix, landing }
     }
 
     /// Answers a request, whatever its method.
     pub(super) async fn answer(&self, path: &str, query: &str, headers: &HeaderMap) -> Answer {
+        let path = match path.strip_prefix(&self.prefix) {
+            Some("") => "/",
+            Some(path) => path,
+            None => return not_found(),
+        };
         if path == self.telemetry_path {
             return self.page(query, headers).await;
         }
         match path {
             "/" => self.landing(),
+            "/healthz" => text(StatusCode::OK, "ok"),
             "/-/healthy" => text(StatusCode::OK, "nodetally is healthy.\n"),
-            "/-/ready" if self.scraper.ready() => text(StatusCode::OK, "nodetally is ready.\n"),
+            "/-/ready" if self.common.scraper.ready() => text(StatusCode::OK, "nodetally is ready.\n"),
             "/-/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "nodetally is not ready.\n"),
-            _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
+            _ => not_found(),
         }
     }
 
     async fn page(&self, query: &str, headers: &HeaderMap) -> Answer {
         let begun = Instant::now();
+        let Common { scraper, metrics, max_requests, .. } = &*self.common;
         let selected =
-            Filters::parse(query).and_then(|asked| self.scraper.select(&asked.collect, &asked.exclude));
+            Filters::parse(query).and_then(|asked| scraper.select(self.part, &asked.collect, &asked.exclude));
         let selection = match selected {
             Ok(selection) => selection,
             Err(why) => return text(StatusCode::BAD_REQUEST, why),
         };
-        let inside = self.metrics.enter();
-        if self.max_requests > 0 && inside.count() > self.max_requests {
-            let why =
-                format!("Limit of concurrent requests reached ({}), try again later.\n", self.max_requests);
+        let inside = metrics.enter();
+        if *max_requests > 0 && inside.count() > *max_requests {
+            let why = format!("Limit of concurrent requests reached ({max_requests}), try again later.\n");
             return self.unavailable(why);
         }
         let deadline = begun + request::budget(headers);
-        let scrape = self.scraper.scrape(selection, deadline);
+        let scrape = scraper.scrape(selection, deadline);
         let scraped = tokio::time::timeout_at((deadline + GRACE).into(), scrape).await;
         match scraped.unwrap_or(Err(ScrapeError::Late)) {
             Ok(page) => {
                 let answer = self.packed(page, headers).await;
-                self.metrics.answered("200");
+                metrics.answered("200");
                 answer
             }
             Err(why) => self.unavailable(format!("{why}\n")),
@@ -93,7 +105,7 @@ impl<S: Scrapes> Site<S> {
     async fn packed(&self, page: Bytes, headers: &HeaderMap) -> Answer {
         let content_type = request::content_type(headers);
         if request::wants_gzip(headers)
-            && let Some(packed) = self.compressor.gzip(page.clone()).await
+            && let Some(packed) = self.common.compressor.gzip(page.clone()).await
         {
             let mut answer = with_type(StatusCode::OK, content_type, packed);
             answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -103,7 +115,7 @@ impl<S: Scrapes> Site<S> {
     }
 
     fn unavailable(&self, why: String) -> Answer {
-        self.metrics.answered("503");
+        self.common.metrics.answered("503");
         text(StatusCode::SERVICE_UNAVAILABLE, why)
     }
 
@@ -113,6 +125,10 @@ impl<S: Scrapes> Site<S> {
         answer.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
         answer
     }
+}
+
+fn not_found() -> Answer {
+    text(StatusCode::NOT_FOUND, "404 page not found\n")
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {

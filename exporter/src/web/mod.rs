@@ -16,10 +16,12 @@ mod tests;
 
 use std::{sync::Arc, time::Instant};
 
-pub use bind::bind;
+pub use bind::{Listening, bind};
 pub use hyper::body::Bytes;
 pub use metrics::HttpMetrics;
 pub use server::serve;
+
+use crate::config::Part;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -34,12 +36,12 @@ pub trait Scrapes: Send + Sync + 'static {
     /// Which collectors one scrape runs.
     type Selection: Send + 'static;
 
-    /// Turns the names in `collect[]` or `exclude[]` into a selection; both empty means all. The two are never both
-    /// given.
+    /// Turns the names in `collect[]` or `exclude[]` into a selection from this part; both empty means all of it. The two
+    /// are never both given.
     ///
     /// # Errors
     /// The text of the 400 answer.
-    fn select(&self, collect: &[String], exclude: &[String]) -> Result<Self::Selection, String>;
+    fn select(&self, part: Part, collect: &[String], exclude: &[String]) -> Result<Self::Selection, String>;
 
     /// Gives the page as text 0.0.4, at the latest at the deadline.
     fn scrape(
@@ -55,8 +57,8 @@ pub trait Scrapes: Send + Sync + 'static {
 impl<S: Scrapes> Scrapes for Arc<S> {
     type Selection = S::Selection;
 
-    fn select(&self, collect: &[String], exclude: &[String]) -> Result<Self::Selection, String> {
-        (**self).select(collect, exclude)
+    fn select(&self, part: Part, collect: &[String], exclude: &[String]) -> Result<Self::Selection, String> {
+        (**self).select(part, collect, exclude)
     }
 
     fn scrape(

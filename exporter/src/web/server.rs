@@ -1,6 +1,6 @@
 //! Accepts connections and ends them.
 
-use std::{convert::Infallible, io, net::TcpListener as StdListener, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -12,12 +12,12 @@ use tokio::{
 };
 
 use super::{
-    HttpMetrics, Scrapes,
+    HttpMetrics, Listening, Scrapes,
     compress::Compressor,
     connection::{Connections, Limits, Member, Stream, watch},
-    handler::Site,
+    handler::{Common, Site},
 };
-use crate::config::WebSettings;
+use crate::config::{Part, WebSettings};
 
 /// The largest request header, in bytes; a scraper's is a few hundred.
 const HEADER_BYTES: usize = 16 << 10;
@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// # Errors
 /// The runtime, a listener or the compressing thread cannot be set up.
 pub fn serve(
-    listeners: Vec<StdListener>,
+    listeners: Vec<Listening>,
     settings: &WebSettings,
     scraper: Arc<impl Scrapes>,
     metrics: HttpMetrics,
@@ -40,16 +40,18 @@ pub fn serve(
 
 pub(super) fn serve_within(
     limits: Limits,
-    listeners: Vec<StdListener>,
+    listeners: Vec<Listening>,
     settings: &WebSettings,
     scraper: Arc<impl Scrapes>,
     metrics: HttpMetrics,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let compressor = Compressor::start(metrics.clone())?;
-    let site = Arc::new(Site::new(settings, scraper, metrics, compressor));
+    let common = Arc::new(Common { scraper, metrics, compressor, max_requests: settings.max_requests });
+    let sites = settings.sites.iter().map(|site| (site.part, Arc::new(Site::new(site, Arc::clone(&common)))));
+    let sites = sites.collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let served = runtime.block_on(run(limits, listeners, site, shutdown));
+    let served = runtime.block_on(run(limits, listeners, sites, shutdown));
     // Whatever is still stuck must not hold up the end.
     runtime.shutdown_background();
     served
@@ -57,17 +59,19 @@ pub(super) fn serve_within(
 
 async fn run<S: Scrapes>(
     limits: Limits,
-    listeners: Vec<StdListener>,
-    site: Arc<Site<S>>,
+    listeners: Vec<Listening>,
+    sites: Vec<(Part, Arc<Site<S>>)>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let connections = Arc::new(Connections::default());
     let mut accepting = JoinSet::new();
-    for listener in listeners {
+    for Listening { listener, part } in listeners {
+        let Some((_, site)) = sites.iter().find(|(served, _)| *served == part) else { continue };
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
-        tracing::info!(address = %format_args!("http://{}", listener.local_addr()?), "listening");
-        accepting.spawn(accept(listener, limits, Arc::clone(&connections), Arc::clone(&site)));
+        let address = listener.local_addr()?;
+        tracing::info!(address = %format_args!("http://{address}"), serves = part.word(), "listening");
+        accepting.spawn(accept(listener, limits, Arc::clone(&connections), Arc::clone(site)));
     }
     shutdown.await;
     accepting.shutdown().await;

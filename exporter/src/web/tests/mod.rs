@@ -39,6 +39,7 @@ fn every_route_answers_as_specified() {
             "Combined collect and exclude queries are not allowed.",
         ),
         ("/metrics?collect[]=stopped", 503, "text/plain; charset=utf-8", "The exporter is stopping.\n"),
+        ("/healthz", 200, "text/plain; charset=utf-8", "ok"),
         ("/-/healthy", 200, "text/plain; charset=utf-8", "nodetally is healthy.\n"),
         ("/-/ready", 200, "text/plain; charset=utf-8", "nodetally is ready.\n"),
         ("/metrics/", 404, "text/plain; charset=utf-8", "404 page not found\n"),
@@ -58,6 +59,29 @@ fn every_route_answers_as_specified() {
     }
     let answer = server.ask("GET", "/metrics", "Accept: text/plain;escaping=allow-utf-8\r\n");
     assert!(answer.header("content-type").ends_with("; escaping=allow-utf-8"));
+}
+
+#[test]
+fn containers_have_paths_of_their_own() {
+    let server = Server::start();
+    for (target, status, body) in [
+        ("/p/c", 200, "containers\n"),
+        ("/p/c?type=docker&max_age=1s&count=64&recursive=true", 200, "containers\n"),
+        ("/p/c?collect[]=stopped", 503, "The exporter is stopping.\n"),
+        ("/p/healthz", 200, "ok"),
+        ("/p/-/ready", 200, "nodetally is ready.\n"),
+        ("/c", 404, "404 page not found\n"),
+        ("/healthz", 404, "404 page not found\n"),
+        ("/p/metrics", 404, "404 page not found\n"),
+        ("/pp", 404, "404 page not found\n"),
+    ] {
+        let answer = server.get_of_containers(target);
+        assert_eq!((answer.status, answer.text()), (status, body), "{target}");
+    }
+    for target in ["/p", "/p/"] {
+        assert!(server.get_of_containers(target).text().contains("href=\"/p/c\""), "{target}");
+    }
+    assert_eq!(server.get("/p/c").status, 404);
 }
 
 #[test]

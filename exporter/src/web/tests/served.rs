@@ -14,7 +14,7 @@ use prometheus::Registry;
 use tokio::sync::oneshot;
 
 use crate::{
-    config::{ListenAddress, WebSettings},
+    config::{ListenAddress, Part, SiteSettings, WebSettings},
     web::{HttpMetrics, ScrapeError, Scrapes, bind, connection::Limits, server::serve_within},
 };
 
@@ -26,7 +26,10 @@ pub(super) struct Told;
 impl Scrapes for Told {
     type Selection = String;
 
-    fn select(&self, collect: &[String], exclude: &[String]) -> Result<String, String> {
+    fn select(&self, part: Part, collect: &[String], exclude: &[String]) -> Result<String, String> {
+        if part == Part::Containers && collect.is_empty() {
+            return Ok("containers".to_owned());
+        }
         match (collect.first().map(String::as_str), exclude.len()) {
             (Some("nonsense"), _) => Err("missing collector: nonsense".to_owned()),
             (Some(name), _) => Ok(name.to_owned()),
@@ -46,6 +49,7 @@ impl Scrapes for Told {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 Ok(Bytes::from_static(LINE))
             }
+            "containers" => Ok(Bytes::from_static(b"containers\n")),
             "stopped" => Err(ScrapeError::Stopped),
             "some" => Ok(Bytes::from_static(b"some\n")),
             "huge" => Ok(Bytes::from(LINE.repeat(2_000_000))),
@@ -61,6 +65,7 @@ impl Scrapes for Told {
 
 pub(super) struct Server {
     pub(super) address: SocketAddr,
+    containers: SocketAddr,
     pub(super) registry: Registry,
     pub(super) stop: Option<oneshot::Sender<()>>,
     pub(super) thread: Option<JoinHandle<()>>,
@@ -72,14 +77,17 @@ impl Server {
     }
 
     pub(super) fn with(limits: Limits, path: &str, max_requests: usize) -> Self {
-        let settings = WebSettings {
+        let site = |part, path: &str, prefix: &str| SiteSettings {
+            part,
             listen: vec![ListenAddress::parse("127.0.0.1:0", "").unwrap()],
             telemetry_path: path.to_owned(),
-            max_requests,
-            exporter_metrics: true,
+            prefix: prefix.to_owned(),
         };
+        let sites = vec![site(Part::Node, path, ""), site(Part::Containers, "/c", "/p")];
+        let settings = WebSettings { sites, max_requests, exporter_metrics: true };
         let listeners = bind(&settings).unwrap();
-        let address = listeners[0].local_addr().unwrap();
+        let [address, containers] =
+            [0, 1].map(|index: usize| listeners[index].listener.local_addr().unwrap());
         let registry = Registry::new();
         let metrics = HttpMetrics::new(&registry).unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -87,13 +95,22 @@ impl Server {
             let shutdown = async { stopped.await.unwrap_or(()) };
             serve_within(limits, listeners, &settings, Arc::new(Told), metrics, shutdown).unwrap();
         });
-        Self { address, registry, stop: Some(stop), thread: Some(thread) }
+        Self { address, containers, registry, stop: Some(stop), thread: Some(thread) }
     }
 
     pub(super) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        connect(self.address)
+    }
+
+    /// GET where containers are served alone.
+    pub(super) fn get_of_containers(&self, target: &str) -> Answer {
+        let mut stream = connect(self.containers);
         stream
+            .write_all(format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
+            .unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        Answer::parse(&bytes)
     }
 
     pub(super) fn send(&self, request: &str) -> TcpStream {
@@ -172,4 +189,10 @@ impl Answer {
     pub(super) fn text(&self) -> &str {
         str::from_utf8(&self.body).unwrap()
     }
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream
 }
