@@ -85,7 +85,7 @@ fn command_lines_that_people_have() {
     ] {
         let (exporter, containers) = with_line(line);
         assert_eq!(idle(&exporter), expected, "{line}");
-        let own = line.contains("PORT").then_some(containers).unwrap_or(exporter.address);
+        let own = if line.contains("PORT") { containers } else { exporter.address };
         assert!(page(own, "/metrics").value(CONTAINERS, &[]).is_some(), "{line}");
         assert_eq!(
             page(exporter.address, "/metrics").value(CONTAINERS, &[]).is_some(),
