@@ -2,12 +2,13 @@
 
 use std::{
     io::{self, Write},
+    path::Path,
     process::ExitCode,
     sync::Arc,
 };
 
 use exporter::{
-    config::{Asked, Settings, parse, warn_of_idle},
+    config::{Asked, Paths, Settings, parse, warn_of_idle},
     container::{ContainerHalf, Groups, kernel::KernelSide},
     ebpf, log,
     own::{self, Own},
@@ -15,7 +16,9 @@ use exporter::{
     source::{
         bpf::{self, Kernel},
         cgroup::Layout,
-        host, memory, privilege,
+        host,
+        kmsg::Kmsg,
+        memory, privilege,
     },
     web::{self, HttpMetrics},
 };
@@ -59,6 +62,7 @@ fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     let layout = Layout::find(&settings.paths).ok();
     let mut kernel = ebpf::load(settings, layout.as_ref())?;
     memory::give_back();
+    let kernel_log = settings.container.as_ref().and_then(|_| open_kernel_log(&settings.paths));
     drop_privileges(&kernel, layout.as_ref(), node.rights());
 
     if let Some(log) = kernel.log.take() {
@@ -69,7 +73,7 @@ fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     own::standing(&registry, &host, &kernel.status)?;
     let own = Own::new(registry, http.gathering_faults(), settings.web.exporter_metrics)?;
     let container = settings.container.as_ref().map(|container| {
-        ContainerHalf::start(container, &settings.paths, KernelSide::of(&mut kernel))
+        ContainerHalf::start(container, &settings.paths, KernelSide::of(&mut kernel), kernel_log)
             .inspect_err(|error| tracing::error!(%error, "no container_*"))
     });
     let collectors = Collectors { node: node.start()?, container, own };
@@ -77,6 +81,15 @@ fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     let scraper = Scraper::start(collectors, groups, settings.scrape.share)?;
     web::serve(listeners, &settings.web, Arc::new(scraper), http, asked_to_stop())?;
     Ok(())
+}
+
+/// The kernel's log tells of OOM kills in containers that end with them. To open it may take a right that is given up.
+fn open_kernel_log(paths: &Paths) -> Option<Kmsg> {
+    Kmsg::open(&[Path::new("/"), &paths.rootfs])
+        .inspect_err(|error| {
+            tracing::warn!(%error, "open /dev/kmsg: OOM kills of containers that end with them are not counted");
+        })
+        .ok()
 }
 
 /// Keeps what reading needs: files of other users, the names of other namespaces' interfaces, and the rights that node

@@ -1,6 +1,10 @@
 //! What is known of every cgroup, and what its birth, its death or a change of its limits does to the roster.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    os::fd::BorrowedFd,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     entry::Entry,
@@ -8,6 +12,7 @@ use super::{
     links::{Target, Targets},
     names::Names,
     network::Network,
+    oom::Told,
     roster::{Roster, Shared},
     shape::Kind,
     usage::{Count, Pace},
@@ -35,6 +40,10 @@ pub struct Census {
     counts: Option<Arc<dyn Counts>>,
     /// Who knows the containers.
     names: Names,
+    /// Kills for want of memory.
+    told: Told,
+    /// Whether what is found was there before us.
+    is_first_look: bool,
     targets: Targets,
     host: Host,
     reader: Reader,
@@ -58,11 +67,60 @@ impl Census {
         roster: Shared,
         counts: Option<Arc<dyn Counts>>,
         names: Names,
+        told: Told,
         targets: Targets,
         host: Host,
     ) -> Self {
         let reader = Reader::new(layout.clone());
-        Self { layout, tree: Tree::default(), roster, counts, names, targets, host, reader }
+        Self {
+            layout,
+            tree: Tree::default(),
+            roster,
+            counts,
+            names,
+            told,
+            is_first_look: true,
+            targets,
+            host,
+            reader,
+        }
+    }
+
+    /// All that was there before us is known. Kills that were logged until now are in the files that were read.
+    pub fn looked(&mut self) {
+        self.is_first_look = false;
+        self.told.skip();
+    }
+
+    /// Readable when there may be something to [`hear`](Self::hear).
+    pub fn kills(&self) -> Option<BorrowedFd<'_>> {
+        self.told.descriptor()
+    }
+
+    /// Takes in which cgroups lost a task for want of memory.
+    pub fn hear(&mut self, now: Instant) {
+        let memory = self.layout.memory.and_then(|place| self.layout.hierarchy(place));
+        self.told.hear(memory, &mut self.roster.lock(), now);
+    }
+
+    /// How long until [`read_all_kills`](Self::read_all_kills) is to be called.
+    pub fn kills_due(&self) -> Option<Duration> {
+        self.told.due(Instant::now())
+    }
+
+    /// Reads of all cgroups how many tasks were killed, should that be due.
+    pub fn read_all_kills(&mut self) {
+        if !self.kills_due().is_some_and(|wait| wait.is_zero()) {
+            return;
+        }
+        self.told.has_read(Instant::now());
+        let paths: Vec<_> = self.roster.lock().living.keys().cloned().collect();
+        for path in paths {
+            let Some(kills) = self.reader.oom_kills(&path) else { continue };
+            if let Some(entry) = self.roster.lock().living.get_mut(&path) {
+                entry.kills.read(kills);
+            }
+        }
     }
 
     /// A cgroup is there in a hierarchy; `true` if that is new.
@@ -90,16 +148,20 @@ impl Census {
     /// A cgroup left a hierarchy; its path, if it was known.
     pub fn died(&mut self, place: Place, id: u64, now: Instant) -> Option<CgroupPath> {
         let (path, change) = self.tree.died(place, id)?;
+        // What killed its last task was logged before the cgroup could go.
+        self.hear(now);
         let roster = self.roster.clone();
         let mut roster = roster.lock();
         if !roster.living.contains_key(&path) {
             // Born and dead before anybody could look at it; what was counted is shown all the same.
             let mut entry = Entry::new(path.clone(), Default::default());
             self.names.introduce(&mut entry, now);
+            self.told.claim(&path, &mut entry.kills, now);
             roster.insert(entry);
         }
         self.take_last_figures(&mut roster, &path, place, id);
         if change == Change::Whole {
+            hand_on_kills(&mut roster, &path);
             roster.bury(&path, now);
             self.names.forget(&path);
             self.retarget(&roster);
@@ -149,6 +211,8 @@ impl Census {
             entry.started = entry.made;
             self.anchor(&mut entry);
             self.names.introduce(&mut entry, now);
+            self.read_kills(&mut entry);
+            self.told.claim(path, &mut entry.kills, now);
             self.roster.lock().insert(entry);
         }
         let mut roster = self.roster.lock();
@@ -158,6 +222,9 @@ impl Census {
         entry.is_watched = is_watched;
         if !is_new {
             entry.files.open(&self.layout, path, self.host.keep_below);
+            if entry.files.has_memory() {
+                entry.kills.has_file();
+            }
         }
         if entry.made == 0 {
             entry.made = self.made_at(path, time);
@@ -172,6 +239,18 @@ impl Census {
         if let Ok(Some(file)) = self.reader.cpu_usage(&entry.files, &entry.path) {
             entry.usage.read_file(file, count);
         }
+    }
+
+    fn read_kills(&mut self, entry: &mut Entry) {
+        if !entry.files.has_memory() {
+            return;
+        }
+        entry.kills.has_file();
+        let file = self.reader.oom_kills(&entry.path).unwrap_or(0);
+        if self.is_first_look {
+            entry.kills.begin(file);
+        }
+        entry.kills.read(file);
     }
 
     fn counted(&self, entry: &Entry) -> Option<Count> {
@@ -224,5 +303,17 @@ impl Census {
             || Some(place) == self.layout.unified && counts.counts_sockets();
         let hierarchy = self.layout.hierarchy(place).filter(|_| is_counted)?.id;
         Some(Key { hierarchy, id })
+    }
+}
+
+/// The kills of a cgroup that goes stay with the nearest one above that lives.
+fn hand_on_kills(roster: &mut Roster, path: &CgroupPath) {
+    let seen = roster.living.get(path).map_or(0, |entry| entry.kills.seen());
+    let mut above = path.parent().filter(|_| seen > 0);
+    while let Some(path) = above {
+        if let Some(entry) = roster.living.get_mut(&path) {
+            return entry.kills.fold(seen);
+        }
+        above = path.parent();
     }
 }

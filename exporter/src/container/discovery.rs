@@ -123,6 +123,7 @@ impl Discovery {
         };
         thread.walk();
         thread.settle();
+        thread.census.looked();
         let thread =
             std::thread::Builder::new().name("cgroups".to_owned()).spawn(move || while thread.turn() {})?;
         Ok(Self { post, thread: Some(thread) })
@@ -185,6 +186,8 @@ impl Thread {
         }
         self.unsettled.extend(self.late.keys().cloned());
         self.settle();
+        self.census.hear(Instant::now());
+        self.census.read_all_kills();
         while let Ok(message) = self.inbox.try_recv() {
             match message {
                 Message::Known(kind, answer) => self.census.named(kind, answer),
@@ -200,7 +203,7 @@ impl Thread {
         let look = (!self.late.is_empty()).then_some(NEXT_LOOK);
         let blind = self.is_blind.then(|| NEXT_WALK.saturating_sub(self.walked.elapsed()));
         let due = (self.walks_due > 0).then(|| self.next_walk.saturating_duration_since(Instant::now()));
-        let timeout = look.into_iter().chain(blind).chain(due).min();
+        let timeout = look.into_iter().chain(blind).chain(due).chain(self.census.kills_due()).min();
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let mut waits = vec![PollFd::new(&self.bell, PollFlags::IN)];
         waits.extend(
@@ -209,6 +212,7 @@ impl Thread {
         waits.extend(
             self.lives.as_ref().map(|lives| PollFd::from_borrowed_fd(lives.descriptor(), PollFlags::IN)),
         );
+        waits.extend(self.census.kills().map(|log| PollFd::from_borrowed_fd(log, PollFlags::IN)));
         match poll(&mut waits, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => {

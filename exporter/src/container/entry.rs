@@ -20,6 +20,7 @@ use super::{
     identity,
     kernel::SocketCount,
     network::{Interface, Network},
+    oom::Kills,
     shape::Kind,
     usage::{Count, Usage},
 };
@@ -67,6 +68,8 @@ pub struct Entry {
     pub usage: Usage,
     /// Memory; none without the controller.
     pub memory: Option<MemoryFigures>,
+    /// Tasks killed for want of memory.
+    pub kills: Kills,
     /// Its network interfaces.
     pub interfaces: Vec<Interface>,
     /// What its sockets and those below it carried; none where nobody counts.
@@ -103,6 +106,7 @@ impl Entry {
             cpu: CpuFigures::default(),
             usage: Usage::default(),
             memory: None,
+            kills: Kills::default(),
             interfaces: Vec::new(),
             sockets: None,
             sockets_folded: SocketCount::default(),
@@ -128,6 +132,7 @@ impl Entry {
         }
         if Some(place) == layout.memory {
             self.memory = None;
+            self.kills = Kills::default();
         }
     }
 
@@ -139,7 +144,8 @@ impl Entry {
     /// Whether anything ever ran in it, as far as is known.
     pub fn has_lived(&self) -> bool {
         let sockets = self.sockets.is_some_and(|sockets| sockets != SocketCount::default());
-        self.usage.shown().map_or(self.memory.is_some(), |shown| shown > 0) || sockets
+        let kills = self.kills.shown().is_some_and(|kills| kills > 0);
+        self.usage.shown().map_or(self.memory.is_some(), |shown| shown > 0) || sockets || kills
     }
 
     /// Whether it lives, so that what is true of this moment (not only what was counted) is shown.

@@ -1,6 +1,7 @@
 //! One reading of all cgroups' figures, before any of them is written.
 
 use std::{
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,11 +17,15 @@ use super::{
 };
 use crate::{
     config::CpuSource,
-    source::cgroup::{
-        Layout,
-        files::{Files, Gone, Reader},
-        reading::{CpuFigures, MemoryFigures},
-        spec::{MachineMemory, Spec},
+    source::{
+        cgroup::{
+            Layout,
+            files::{Files, Gone, Reader},
+            reading::{CpuFigures, MemoryFigures},
+            spec::{MachineMemory, Spec},
+        },
+        file::{KeptFile, Serves},
+        text,
     },
 };
 
@@ -41,11 +46,18 @@ pub struct FigureReader {
     counts: Option<Arc<dyn Counts>>,
     tally: Tally,
     accuracy: Accuracy,
+    kills: Killings,
 }
 
 impl FigureReader {
     /// A reader for this layout.
-    pub fn new(layout: Layout, keep_below: i32, source: CpuSource, counts: Option<Arc<dyn Counts>>) -> Self {
+    pub fn new(
+        layout: Layout,
+        keep_below: i32,
+        source: CpuSource,
+        counts: Option<Arc<dyn Counts>>,
+        procfs: &Path,
+    ) -> Self {
         Self {
             reader: Reader::new(layout.clone()),
             layout,
@@ -54,6 +66,7 @@ impl FigureReader {
             counts,
             tally: Tally::default(),
             accuracy: Accuracy::default(),
+            kills: Killings::new(procfs),
         }
     }
 
@@ -87,6 +100,7 @@ impl FigureReader {
         }
         self.accuracy.begin();
         let by_count = self.goes_by_count();
+        let killed = groups.has(Group::Oom) && self.kills.happened();
         let mut overdue = false;
         for entry in roster.living.values_mut() {
             if let Some(since) = entry.leaving {
@@ -111,6 +125,9 @@ impl FigureReader {
             entry.is_there = self.read_entry(entry, groups, by_count, swap_used).is_ok();
             if entry.is_there {
                 entry.missed = None;
+                if killed && let Some(kills) = self.reader.oom_kills(&entry.path) {
+                    entry.kills.read(kills);
+                }
             } else {
                 self.go_on_by_count(entry);
                 overdue |= now.saturating_duration_since(*entry.missed.get_or_insert(now)) >= OVERDUE;
@@ -186,6 +203,28 @@ impl FigureReader {
             self.accuracy.judge(&entry.path, off, file);
         }
         Ok(())
+    }
+}
+
+/// Whether tasks were killed for want of memory, anywhere: only then is it read of each cgroup.
+#[derive(Debug)]
+struct Killings {
+    vmstat: KeptFile,
+    known: Option<u64>,
+    /// The machine's number is raised a moment before the cgroup's: they are read once more in the next scrape.
+    again: bool,
+}
+
+impl Killings {
+    fn new(procfs: &Path) -> Self {
+        Self { vmstat: KeptFile::new(procfs.join("vmstat"), Serves::Whole), known: None, again: false }
+    }
+
+    fn happened(&mut self) -> bool {
+        let now = self.vmstat.read().ok().and_then(|file| text::keyed(file, b"oom_kill"));
+        let is_new = now.is_none() || now != self.known;
+        self.known = now;
+        std::mem::replace(&mut self.again, is_new) || is_new
     }
 }
 

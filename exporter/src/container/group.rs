@@ -1,6 +1,6 @@
 //! The groups of `container_*` and `machine_*`, as `collect[]=container.GROUP` names them.
 
-use super::{cpu, life, machine, memory, network, socket, spec};
+use super::{cpu, life, machine, memory, network, oom, socket, spec};
 use crate::metric::Family;
 
 /// All that is said of a group in one place.
@@ -25,6 +25,7 @@ pub static GROUPS: &[&GroupDescriptor] = &[
     &spec::GROUP,
     &life::GROUP,
     &machine::GROUP,
+    &oom::GROUP,
 ];
 
 /// A group.
@@ -45,6 +46,8 @@ pub enum Group {
     Life,
     /// The machine.
     Machine,
+    /// Tasks killed for want of memory.
+    Oom,
 }
 
 /// A set of groups.
@@ -113,6 +116,7 @@ mod tests {
             ("spec", Group::Spec),
             ("life", Group::Life),
             ("machine", Group::Machine),
+            ("oom", Group::Oom),
         ] {
             let one = Groups::named(name).unwrap();
             assert!(one.has(group) && Groups::ALL.has(group) && !Groups::NONE.has(group), "{name}");

@@ -19,6 +19,7 @@ mod machine;
 mod memory;
 mod names;
 mod network;
+mod oom;
 mod roster;
 mod runtimes;
 mod shape;
@@ -41,6 +42,7 @@ use crate::{
     source::{
         cgroup::{Layout, layout::LayoutError, spec::MachineMemory},
         host,
+        kmsg::Kmsg,
         limit::raise_descriptor_limit,
         worker::Worker,
     },
@@ -54,6 +56,7 @@ use kernel::{Counts, KernelSide};
 use links::{LinkReader, Row, Targets};
 use machine::Machine;
 use names::Names;
+use oom::Told;
 use roster::{Roster, Shared};
 use runtimes::{Runtimes, Sockets};
 use sources::Sources;
@@ -109,7 +112,8 @@ pub struct ContainerHalf {
 }
 
 impl ContainerHalf {
-    /// Finds every cgroup and begins to follow them. `kernel`: the kernel half, where it runs.
+    /// Finds every cgroup and begins to follow them. `kernel`: the kernel half, where it runs; `log`: the kernel's log,
+    /// where it may be read.
     ///
     /// # Errors
     /// No cgroups are in sight, or the thread cannot be started.
@@ -117,8 +121,9 @@ impl ContainerHalf {
         settings: &ContainerSettings,
         paths: &Paths,
         kernel: Option<KernelSide>,
+        log: Option<Kmsg>,
     ) -> Result<Self, ContainerError> {
-        Self::start_on(&Layout::find(paths)?, settings, paths, kernel)
+        Self::start_on(&Layout::find(paths)?, settings, paths, kernel, log)
     }
 
     /// As [`start`](Self::start), on a tree of cgroups that is found already.
@@ -130,6 +135,7 @@ impl ContainerHalf {
         settings: &ContainerSettings,
         paths: &Paths,
         kernel: Option<KernelSide>,
+        log: Option<Kmsg>,
     ) -> Result<Self, ContainerError> {
         let keep_below = descriptors_for_cgroups();
         let mut machine = Machine::new(paths);
@@ -140,13 +146,20 @@ impl ContainerHalf {
         let (post, inbox) = Discovery::post().map_err(ContainerError::Thread)?;
         let targets = Targets::default();
         let names = names(settings, paths, &post);
+        let told = Told::by(log);
         let census =
-            Census::new(layout.clone(), roster.clone(), counts.clone(), names, targets.clone(), host);
+            Census::new(layout.clone(), roster.clone(), counts.clone(), names, told, targets.clone(), host);
         let discovery =
             Discovery::start(census, lives.flatten(), post, inbox).map_err(ContainerError::Thread)?;
         Ok(Self {
             roster,
-            figures: FigureReader::new(layout.clone(), keep_below, settings.cpu_source, counts.clone()),
+            figures: FigureReader::new(
+                layout.clone(),
+                keep_below,
+                settings.cpu_source,
+                counts.clone(),
+                &paths.procfs,
+            ),
             machine,
             cpu: cpu::Writer::new(),
             memory: memory::Writer::new(),
@@ -213,6 +226,9 @@ impl ContainerHalf {
         }
         if groups.has(Group::Socket) {
             socket::write(page, &roster, now);
+        }
+        if groups.has(Group::Oom) {
+            oom::write(page, &roster, now);
         }
         if groups.has(Group::Spec) {
             spec::write(page, &roster, now);

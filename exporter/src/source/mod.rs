@@ -16,6 +16,7 @@ pub mod file;
 pub mod folder;
 pub mod host;
 pub mod ipvs;
+pub mod kmsg;
 pub mod kstat;
 pub mod limit;
 pub mod mdstat;

@@ -8,7 +8,7 @@
 pub mod tree;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -16,6 +16,7 @@ use exporter::{
     config::{ContainerSettings, CpuSource, LabelRules, Paths},
     container::{ContainerHalf, Groups, kernel::KernelSide},
     metric,
+    source::kmsg::Kmsg,
 };
 use tests::{page::Page, running::until};
 
@@ -70,7 +71,8 @@ impl Half {
 
     /// With these settings and this kernel half.
     pub fn with(settings: &ContainerSettings, kernel: Option<KernelSide>) -> Self {
-        let half = ContainerHalf::start(settings, &paths(), kernel).unwrap();
+        let half =
+            ContainerHalf::start(settings, &paths(), kernel, Kmsg::open(&[Path::new("/")]).ok()).unwrap();
         Self { half, page: metric::Page::default() }
     }
 

@@ -18,7 +18,10 @@ use exporter::{
         kernel::{Counts, CpuCount, KernelSide, Key, Room, SocketCount},
     },
     metric,
-    source::cgroup::{Hierarchy, Layout, Mode},
+    source::{
+        cgroup::{Hierarchy, Layout, Mode},
+        kmsg::Kmsg,
+    },
 };
 use tests::temp::TempDir;
 
@@ -116,6 +119,16 @@ impl Tree {
     }
 
     pub fn half(&self, settings: &ContainerSettings, kernel: Option<KernelSide>) -> Half {
+        self.half_hearing(settings, kernel, None)
+    }
+
+    /// As [`Self::half`], with a log of the kernel.
+    pub fn half_hearing(
+        &self,
+        settings: &ContainerSettings,
+        kernel: Option<KernelSide>,
+        log: Option<Kmsg>,
+    ) -> Half {
         let root = self.dir.path();
         let paths = Paths {
             procfs: root.join("proc"),
@@ -123,7 +136,7 @@ impl Tree {
             rootfs: root.to_owned(),
             udev_data: root.join("udev"),
         };
-        let half = ContainerHalf::start_on(&self.layout, settings, &paths, kernel).unwrap();
+        let half = ContainerHalf::start_on(&self.layout, settings, &paths, kernel, log).unwrap();
         Half { half, page: metric::Page::default() }
     }
 }

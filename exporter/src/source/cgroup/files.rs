@@ -3,7 +3,10 @@
 use std::{
     fs::File,
     io,
-    os::{fd::AsRawFd, unix::fs::FileExt},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{FileExt, MetadataExt},
+    },
     path::Path,
 };
 
@@ -114,6 +117,11 @@ impl Files {
         self.kept.iter().filter(|kept| matches!(kept, Kept::Open(_))).count()
     }
 
+    /// Whether the cgroup has the memory controller.
+    pub fn has_memory(&self) -> bool {
+        self.has(Name::MemoryStat)
+    }
+
     fn has(&self, name: Name) -> bool {
         self.kept.get(name as usize).is_some_and(|kept| !matches!(kept, Kept::Absent))
     }
@@ -206,7 +214,7 @@ impl Reader {
         limit: Option<u64>,
         before: Option<&MemoryFigures>,
     ) -> Result<Option<MemoryFigures>, Gone> {
-        if !files.has(Name::MemoryStat) {
+        if !files.has_memory() {
             return Ok(None);
         }
         let unified = self.is_unified(self.layout.memory);
@@ -228,6 +236,24 @@ impl Reader {
             memory.failures = self.read(files, path, Name::MemoryFailures)?.and_then(text::only);
         }
         Ok(Some(memory))
+    }
+
+    /// How many of the cgroup's own tasks were killed for want of memory. Read when some were; the file is not kept.
+    pub fn oom_kills(&mut self, path: &CgroupPath) -> Option<u64> {
+        let hierarchy = self.layout.hierarchy(self.layout.memory?)?;
+        let directory = hierarchy.directory(path);
+        let open = |name| File::open(directory.join(name));
+        let file = match hierarchy.id {
+            // Before 5.2 there is the number of all below alone, which is the cgroup's own where nothing is below.
+            0 => open("memory.events.local").or_else(|error| {
+                let is_leaf = std::fs::metadata(&directory).is_ok_and(|found| found.nlink() <= 2);
+                if is_leaf { open("memory.events") } else { Err(error) }
+            }),
+            _ => open("memory.oom_control"),
+        };
+        self.reads = self.reads.wrapping_add(1);
+        let length = fill(&file.ok()?, &mut self.buffer).ok()?;
+        text::keyed(self.buffer.get(..length)?, b"oom_kill")
     }
 
     fn is_unified(&self, place: Option<usize>) -> bool {
