@@ -9,7 +9,7 @@ use std::{
 
 use exporter::{
     config::{Asked, Paths, Settings, parse, warn_of_idle},
-    container::{ContainerHalf, Groups, kernel::KernelSide},
+    container::{ContainerHalf, Group, Groups, kernel::KernelSide},
     ebpf, log,
     own::{self, Own},
     scrape::{Collectors, NodeHalf, Scraper},
@@ -62,7 +62,10 @@ fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     let layout = Layout::find(&settings.paths).ok();
     let mut kernel = ebpf::load(settings, layout.as_ref())?;
     memory::give_back();
-    let kernel_log = settings.container.as_ref().and_then(|_| open_kernel_log(&settings.paths));
+    let kernel_log = settings
+        .container
+        .as_ref()
+        .and_then(|container| container.groups.has(Group::Oom).then(|| open_kernel_log(&settings.paths))?);
     drop_privileges(&kernel, layout.as_ref(), node.rights());
 
     if let Some(log) = kernel.log.take() {

@@ -95,8 +95,8 @@ fn file_and_log_are_one_count_and_the_parent_keeps_it() {
     comes_to(&mut half, "/a", 2.0);
     kills(&tree, "cgroup/a/b", 0);
     tree.add("cgroup/a/b", 1);
-    assert!(half.comes("container_last_seen", &[("id", "/a/b")]));
-    assert_eq!((events(&mut half, "/a/b"), events(&mut half, "/a")), (Some(0.0), Some(2.0)));
+    comes_to(&mut half, "/a/b", 0.0);
+    assert_eq!(events(&mut half, "/a"), Some(2.0));
 
     // The kernel says that it killed, but not where; then the log ends.
     tree.write("proc", &[("vmstat", "oom_kill 1\n")]);
@@ -162,12 +162,16 @@ fn a_real_kill_is_counted_and_outlives_its_cgroup() {
         }
         assert_eq!(shown(parent.path()), Some(0.0), "{ebpf}: not the parent's own");
 
-        let passes = parent.child("passes");
-        passes.limit_memory(16 << 20);
-        is_killed(&passes);
-        let path = passes.path().to_owned();
-        drop(passes);
-        assert!(comes_to(parent.path(), 1.0), "{ebpf}: {:?} in the parent", shown(parent.path()));
+        // The kernel tells of ten kills in five seconds, whoever lost them.
+        let path = format!("{}/passes", parent.path());
+        let is_told = (0..3).any(|_| {
+            let passes = Cgroup::at(&path);
+            passes.limit_memory(16 << 20);
+            is_killed(&passes);
+            drop(passes);
+            comes_to(parent.path(), 1.0)
+        });
+        assert!(is_told, "{ebpf}: {:?} in the parent", shown(parent.path()));
         assert_eq!(shown(&path), Some(1.0), "{ebpf}: in the dead one's row");
         let again = Cgroup::at(&path);
         assert!(comes_to(again.path(), 0.0), "{ebpf}: {:?} in a new one", shown(&path));

@@ -145,7 +145,7 @@ const WORDS: &[(&str, &[Group])] = &[
     ("memory", &[Group::Memory]),
     ("memory_numa", &[]),
     ("network", &[Group::Network, Group::Socket]),
-    ("oom_event", &[]),
+    ("oom_event", &[Group::Oom]),
     ("percpu", &[]),
     ("perf_event", &[]),
     ("pressure", &[]),

@@ -113,7 +113,8 @@ impl Census {
         if !self.kills_due().is_some_and(|wait| wait.is_zero()) {
             return;
         }
-        self.told.has_read(Instant::now());
+        self.told.begins();
+        let begun = Instant::now();
         let paths: Vec<_> = self.roster.lock().living.keys().cloned().collect();
         for path in paths {
             let Some(kills) = self.reader.oom_kills(&path) else { continue };
@@ -121,6 +122,7 @@ impl Census {
                 entry.kills.read(kills);
             }
         }
+        self.told.has_read(Instant::now(), begun.elapsed());
     }
 
     /// A cgroup is there in a hierarchy; `true` if that is new.

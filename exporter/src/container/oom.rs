@@ -31,8 +31,8 @@ static EVENTS: Family = Family::counter(
 
 /// How long a kill may be told of before the birth of its cgroup is.
 const BIRTH_PATIENCE: Duration = Duration::from_secs(10);
-/// The least wait between two readings of all files.
-const REST: Duration = Duration::from_millis(100);
+/// All files are read again after so many times as long as it took the last time.
+const REST: u32 = 10;
 /// Kills that wait for a birth at most.
 const MOST_WAITING: usize = 64;
 
@@ -109,8 +109,8 @@ pub struct Told {
     waiting: VecDeque<(Instant, Vec<CgroupPath>)>,
     /// A task was killed, and only the files tell in which cgroup.
     unnamed: bool,
-    /// When they were read for that.
-    read: Option<Instant>,
+    /// The moment before which they are not to be read again.
+    next: Option<Instant>,
 }
 
 impl Told {
@@ -169,14 +169,18 @@ impl Told {
 
     /// How long until the files are to be read, because a cgroup was not told.
     pub fn due(&self, now: Instant) -> Option<Duration> {
-        let rested = self.read.map_or(REST, |read| now.saturating_duration_since(read));
-        self.unnamed.then(|| REST.saturating_sub(rested))
+        let wait = self.next.map_or(Duration::ZERO, |next| next.saturating_duration_since(now));
+        self.unnamed.then_some(wait)
     }
 
-    /// They are read.
-    pub fn has_read(&mut self, now: Instant) {
+    /// They are about to be read: whatever is heard from now on asks for another reading.
+    pub fn begins(&mut self) {
         self.unnamed = false;
-        self.read = Some(now);
+    }
+
+    /// They are read, and it took so long.
+    pub fn has_read(&mut self, now: Instant, took: Duration) {
+        self.next = now.checked_add(took * REST);
     }
 
     /// Counts on a cgroup what was told of it before its birth was.
