@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(groups("--disable_metrics="), Groups::ALL);
         assert_eq!(groups("--disable_metrics=cpu --disable_metrics=network"), without_network);
         let only = groups("--enable_metrics=cpu,disk --disable_metrics=cpu");
-        assert_eq!(only, without_network.without(named("memory")));
+        assert_eq!(only, without_network.without(named("memory")).without(named("oom")));
         for line in ["--disable_metrics=cpus", "--enable_metrics=CPU", "--disable_metrics=tcp,x"] {
             let error = settings(line).expect_err(line);
             assert!(error.contains("_metrics") && error.contains("expected some of"), "{error}");
