@@ -80,6 +80,11 @@ impl Podman {
         self.run(&[&["run", "-d"], args].concat())
     }
 
+    /// A program among podman's mounts: `/run` is not the machine's there.
+    pub fn within(&self, program: &[&str]) -> Command {
+        self.mounts.command(program)
+    }
+
     fn command(&self, args: &[&str]) -> Command {
         let url = format!("unix://{}", self.socket().display());
         let mut command = self.mounts.command(&["podman", "--remote", "--url", &url]);

@@ -17,6 +17,9 @@ use tests::{
     running::until,
 };
 
+/// Variables of containers that are shown, by the beginning of their names; both know the flag.
+const VARIABLES: &str = "-docker_env_metadata_whitelist=APP_,lower";
+
 type Labels = BTreeMap<String, String>;
 
 /// Two keys of it are one label, for which the reference takes either value by chance.
@@ -43,7 +46,7 @@ fn both_see_the_same_containers() {
     import_busybox(&docker);
     let socket = format!("--docker=unix://{}", docker.socket().display());
     // Ours is there from the start, and has to follow; the reference comes when all has settled.
-    let ours = Exporter::start(&[&socket, "--scrape.share=0"]);
+    let ours = Exporter::start(&[&socket, VARIABLES, "--scrape.share=0"]);
     let containers = containers(&docker);
     let _slices = Slices::missing("/system.slice");
     let mut groups = cgroups();
@@ -53,12 +56,16 @@ fn both_see_the_same_containers() {
     ids.retain(|id| !is_mount(id));
     ids.extend(["/", "/docker"]);
 
-    let Some(cadvisor) = Cadvisor::start(&docker.socket(), &[]) else { return };
+    let Some(cadvisor) = Cadvisor::start(&docker.socket(), &[VARIABLES]) else { return };
     let theirs = cadvisor.page_with("container_memory_usage_bytes", &ids);
     let page = || ours.page_of("/metrics?collect[]=container");
     let complete = until(Duration::from_secs(10), || names_of(&page(), &ids) == names_of(&theirs, &ids));
     let ours = page();
-    assert!(complete, "here {:#?}\nthere {:#?}", names_of(&ours, &ids), names_of(&theirs, &ids));
+    let differ: Vec<_> = { names_of(&ours, &ids).into_iter() }
+        .zip(names_of(&theirs, &ids))
+        .filter(|(here, there)| here != there)
+        .collect();
+    assert!(complete, "here and there: {differ:#?}");
     the_same_labels(&theirs, &ours, &ids);
     for page in [&theirs, &ours] {
         assert!(page.samples.iter().all(|row| row.labels.get("id").is_none_or(|id| !is_mount(id))));
@@ -80,7 +87,10 @@ fn containers(docker: &Docker) -> BTreeMap<&'static str, String> {
     let sleep = [BUSYBOX, "sleep", "1000"];
     let kinds: [(&str, &[&str]); 10] = [
         ("bridged", &["--label", "a=b"]),
-        ("two-networks", &[]),
+        (
+            "two-networks",
+            &["--env", "APP_Mode=a\"b", "--env", "lower-case=c", "--env", "OTHER=d", "--env", "APP_EMPTY="],
+        ),
         (HOSTED, &["--network", "host"]),
         ("joined", &["--network", "container:bridged"]),
         ("alone", &["--network", "none"]),
@@ -185,6 +195,8 @@ fn the_same_labels(theirs: &Page, ours: &Page, ids: &[&str]) {
             assert_eq!(of_id(theirs, id, family).len(), 1, "{family} of {id}");
         }
     }
+    let variables = [("container_env_app_mode", "a\"b"), ("container_env_lower_case", "c")];
+    assert_eq!(ours.matching("container_last_seen", &variables).count(), 1);
     let clash = ours.matching("container_last_seen", &[("name", CLASH), CLASHING]);
     assert_eq!(clash.count(), 1, "the first key wins");
     let of_containers = ours.samples.iter().filter(|sample| sample.name.starts_with("container_"));

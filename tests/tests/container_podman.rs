@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tests::{
     cgroup::{Cgroup, Slices},
-    exporter::Exporter,
+    exporter::{self, Exporter},
+    http,
     image::BUSYBOX,
     page::Page,
     podman::Podman,
-    running::until,
+    running::{output, until},
 };
 
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -62,8 +63,10 @@ fn labels(page: &Page, path: &str) -> Option<BTreeMap<String, String>> {
 fn containers_of_podman() {
     let Some(podman) = Podman::start() else { return };
     let early = podman.container(&[&["--name", "early"], &SLEEP[..]].concat());
-    let socket = format!("--docker=unix://{}", podman.socket().display());
-    let exporter = Exporter::start(&[&socket, "--scrape.share=0"]);
+    let socket = format!("--podman=unix://{}", podman.socket().display());
+    let program = exporter::binary().display().to_string();
+    let mut command = podman.within(&[&program, "--docker=", &socket, "--scrape.share=0"]);
+    let exporter = Exporter::start_with(http::free_address(), &mut command);
     let mut bed = Bed { podman, exporter };
     bed.sees("early", &format!("/libpod_parent/libpod-{early}"));
     names_and_labels(&bed);
@@ -111,8 +114,7 @@ fn what_is_no_container(bed: &Bed, early: &str) {
 
 /// Where podman's other cgroup manager puts a container, and where a user's is; its monitor stands beside it.
 fn the_shapes_of_systemd_and_of_users(bed: &Bed) {
-    let user = "/user.slice/user-61234.slice/user@61234.service/user.slice";
-    for (name, slice) in [("by-systemd", "/machine.slice"), ("of-a-user", user)] {
+    let in_slice = |name: &str, slice: &str, then: &dyn Fn(&str)| {
         let id = bed.podman.run(&[&["create", "--name", name], &SLEEP[..]].concat());
         let slices = Slices::missing(slice);
         let monitor = Cgroup::at(&format!("{slice}/libpod-conmon-{id}.scope"));
@@ -121,9 +123,20 @@ fn the_shapes_of_systemd_and_of_users(bed: &Bed) {
         for path in [monitor.path(), inner.path(), scope.path()] {
             assert!(until(PATIENCE, || labels(&bed.page(), path).is_some()), "{path}");
         }
+        then(scope.path());
+        bed.sees(name, scope.path());
         drop((monitor, inner, scope, slices));
         bed.podman.run(&["rm", name]);
-    }
+    };
+    in_slice("by-systemd", "/machine.slice", &|_| {});
+    let user = "/user.slice/user-61234.slice/user@61234.service/user.slice";
+    in_slice("of-a-user", user, &|path| {
+        let nameless = BTreeMap::from([("id".to_owned(), path.to_owned())]);
+        assert_eq!(labels(&bed.page(), path), Some(nameless), "root's podman is not asked for it");
+        let make = "mkdir -p /run/user/61234/podman && ln -s $0 /run/user/61234/podman/podman.sock";
+        output(&mut bed.podman.within(&["sh", "-c", make, &bed.podman.socket().display().to_string()]));
+    });
+    in_slice("of-a-user-again", user, &|_| {});
 }
 
 fn a_short_life_has_its_name(bed: &Bed) {

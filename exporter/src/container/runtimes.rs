@@ -68,14 +68,22 @@ impl Runtimes {
 
     /// Asks whoever may know a container; gives how many answers may come soon.
     pub fn ask(&mut self, shape: &Shape) -> usize {
-        shape.kinds.iter().map(|&kind| self.ask_one(kind, shape.user, shape.id)).sum()
+        let mut asked = 0;
+        for (rank, &kind) in shape.kinds.iter().enumerate() {
+            if let Some(user) = shape.user {
+                // The likeliest is waited for: a user's service may be started after the container was found.
+                self.follow_user(kind, user, rank == 0);
+            }
+            asked += self.ask_one(kind, shape.user, shape.id);
+        }
+        asked
     }
 
     /// Asks one runtime for what it knows by `key`; 1 if an answer may come soon, else 0.
     pub fn ask_one(&mut self, kind: Kind, user: Option<u32>, key: &str) -> usize {
         let runtime = match user {
             None => self.of_root(kind),
-            Some(user) => self.of_user(kind, user),
+            Some(user) => self.of_users.get(&(kind, user)),
         };
         let Some(runtime) = runtime else { return 0 };
         runtime.follower.look(key);
@@ -86,24 +94,24 @@ impl Runtimes {
         self.of_root.iter().find(|runtime| runtime.kind == kind)
     }
 
-    /// A user's own runtime, if its kind is followed at all.
-    fn of_user(&mut self, kind: Kind, user: u32) -> Option<&Runtime> {
-        self.of_root(kind)?;
-        let folder = self.users.as_ref()?.join(user.to_string());
-        let socket = folder.join(match kind {
+    /// Begins to follow a user's own runtime, if its kind is followed at all and its socket is there or waited for.
+    fn follow_user(&mut self, kind: Kind, user: u32, is_waited_for: bool) {
+        if self.of_root(kind).is_none() || self.of_users.contains_key(&(kind, user)) {
+            return;
+        }
+        let Some(users) = &self.users else { return };
+        let socket = users.join(user.to_string()).join(match kind {
             Kind::Docker => "docker.sock",
             Kind::Podman => "podman/podman.sock",
-            Kind::Crio | Kind::Containerd => return None,
+            Kind::Crio | Kind::Containerd => return,
         });
-        if !self.of_users.contains_key(&(kind, user)) {
+        if self.of_users.len() >= MOST_USERS {
             self.of_users.retain(|_, runtime| runtime.socket.exists());
-            if self.of_users.len() >= MOST_USERS || !socket.exists() {
-                return None;
-            }
+        }
+        if self.of_users.len() < MOST_USERS && (is_waited_for || socket.exists()) {
             let runtime = self.follow(kind, socket);
             self.of_users.insert((kind, user), runtime);
         }
-        self.of_users.get(&(kind, user))
     }
 
     fn follow(&self, kind: Kind, socket: PathBuf) -> Runtime {
