@@ -77,6 +77,42 @@ fn both_see_the_same_containers() {
     let same = until(Duration::from_secs(10), || of_host(&page()) == of_host(&cadvisor.page()));
     assert!(same, "here {:?}, there {:?}", of_host(&page()), of_host(&cadvisor.page()));
     assert!(!of_host(&page()).is_empty());
+    restricted_alike(&docker, groups[0].path());
+}
+
+/// Flags that leave cgroups and labels out leave out the same, of all that is on this machine.
+fn restricted_alike(docker: &Docker, kept: &str) {
+    let prefix = format!("-raw_cgroup_prefix_whitelist={kept}");
+    let labels = "-whitelisted_container_labels=a,com.example/x,empty,restartcount";
+    for (number, flags) in [
+        &["-docker_only=true", "-store_container_labels=false", labels, &prefix][..],
+        &["-docker_only", "-store_container_labels=true", labels],
+        &["-store_container_labels=false", "-whitelisted_container_labels=a", &prefix],
+    ]
+    .iter()
+    .enumerate()
+    {
+        let socket = format!("--docker=unix://{}", docker.socket().display());
+        let ours = Exporter::start(&[flags, &[&socket, "--scrape.share=0"][..]].concat());
+        let Some(cadvisor) = Cadvisor::start(&docker.socket(), flags) else { return };
+        let all = |page: &Page| -> BTreeSet<Labels> {
+            page.matching("container_last_seen", &[]).map(|row| reviewed(&row.labels)).collect()
+        };
+        let (mut here, mut there) = (BTreeSet::new(), BTreeSet::new());
+        let same = until(Duration::from_secs(15), || {
+            (here, there) = (all(&ours.page_of("/metrics?collect[]=container")), all(&cadvisor.page()));
+            here == there && !here.is_empty()
+        });
+        let only = |a: &BTreeSet<Labels>, b| a.difference(b).cloned().collect::<Vec<_>>();
+        assert!(
+            same,
+            "{flags:?}: only here {:#?}, only there {:#?}",
+            only(&here, &there),
+            only(&there, &here)
+        );
+        assert!(here.iter().any(|row| row.contains_key("container_label_a")));
+        assert_eq!(here.iter().any(|row| row["id"] == kept), number != 1, "{here:?}");
+    }
 }
 
 /// Containers of every kind; gives their cgroups by name.

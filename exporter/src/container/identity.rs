@@ -110,13 +110,14 @@ impl Rules {
                 named.entry(label_name(prefix, key)).or_insert_with(|| value.to_owned());
             }
         };
+        // A label like any other to the flags, and stronger than a container's own of that key.
+        if known.restart_count > 0 && kind != Kind::Containerd && self.keep.label("restartcount") {
+            add("container_label_", "restartcount", &known.restart_count.to_string());
+        }
         let mut pairs: Vec<_> = known.labels.iter().filter(|(key, _)| self.keep.label(key)).collect();
         pairs.sort();
         for (key, value) in pairs {
             add("container_label_", key, value);
-        }
-        if known.restart_count > 0 && kind != Kind::Containerd {
-            add("container_label_", "restartcount", &known.restart_count.to_string());
         }
         let mut pairs: Vec<_> = known.env.iter().collect();
         pairs.sort();
