@@ -5,6 +5,7 @@ pub mod beside;
 pub mod cadvisor;
 pub mod calls;
 pub mod cgroup;
+pub mod containerd;
 pub mod dbus;
 pub mod docker;
 pub mod exporter;

@@ -2,9 +2,12 @@
 //!
 //! A runtime is asked on a thread of its own, never by a scrape; what it says arrives as [`Answer`]s.
 
+pub mod containerd;
 pub mod docker;
 pub mod follow;
+mod grpc;
 mod keep;
+mod oci;
 pub mod time;
 
 pub use keep::{KUBERNETES, Keep};
@@ -26,6 +29,8 @@ pub struct Metadata {
     pub env: Vec<(String, String)>,
     /// The cgroup that the runtime made for it, as it told: a path from the root of the hierarchy.
     pub cgroup: Option<String>,
+    /// It holds a pod's namespaces, and does nothing else.
+    pub sandbox: bool,
     /// First process, in the runtime's pid namespace; `None` while nothing runs.
     pub pid: Option<u32>,
     /// Whose network the container uses.
@@ -53,6 +58,7 @@ impl Metadata {
             labels: Vec::new(),
             env: Vec::new(),
             cgroup: None,
+            sandbox: false,
             pid: None,
             network: NetworkMode::Own,
             created: None,
