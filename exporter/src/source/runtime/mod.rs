@@ -3,6 +3,7 @@
 //! A runtime is asked on a thread of its own, never by a scrape; what it says arrives as [`Answer`]s.
 
 pub mod containerd;
+pub mod cri;
 pub mod docker;
 pub mod follow;
 mod grpc;
