@@ -227,7 +227,6 @@ async fn network(
 
 fn metadata(id: &str, record: Record, task: &Task, network: NetworkMode) -> Metadata {
     Metadata {
-        id: id.to_owned(),
         name: record.name().unwrap_or(id).to_owned(),
         sandbox: record.is_sandbox(),
         image: record.image,
@@ -237,10 +236,9 @@ fn metadata(id: &str, record: Record, task: &Task, network: NetworkMode) -> Meta
         pid: task.pid,
         network,
         created: record.created,
-        started: None,
         restart_count: record.spec.restart_count.or(record.restarts).unwrap_or_default(),
-        health: None,
         status: task.status,
+        ..Metadata::of(id)
     }
 }
 

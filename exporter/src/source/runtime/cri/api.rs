@@ -202,7 +202,6 @@ fn inspected(
     let spec = told.info.spec;
     let runs = matches!(status, Status::Running | Status::Created);
     let metadata = Metadata {
-        id: id.to_owned(),
         name,
         image: told.image,
         labels: told.labels.sorted(),
@@ -214,8 +213,8 @@ fn inspected(
         created: told.created,
         started: told.started,
         restart_count: told.restarts.or(spec.restart_count).unwrap_or(told.name.attempt),
-        health: None,
         status,
+        ..Metadata::of(id)
     };
     Inspected { metadata, wrong: told.wrong }
 }
