@@ -6,6 +6,7 @@ pub mod cadvisor;
 pub mod calls;
 pub mod cgroup;
 pub mod containerd;
+pub mod cri;
 pub mod dbus;
 pub mod docker;
 pub mod exporter;

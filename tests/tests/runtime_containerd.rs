@@ -156,7 +156,9 @@ fn a_life_is_told(containerd: &Containerd) {
     assert_eq!(client.told(&hex, runs).cgroup, Some(format!("/{}/{hex}", containerd.namespace(1))));
     let mut unknown = vec!["0".repeat(64)];
     unknown.extend(["nowhere/same", "a/b/c", "../..", "é"].map(str::to_owned));
-    unknown.iter().for_each(|id| client.follower.look(id));
+    for id in &unknown {
+        client.follower.look(id);
+    }
     client.hears(|answer| {
         unknown.retain(|id| *answer != Answer::Unknown { id: id.clone() });
         unknown.is_empty().then_some(())
