@@ -25,6 +25,8 @@ const EVENTS: Method = method("/runtime.v1.RuntimeService/GetContainerEvents", E
 const MEGABYTE: usize = 1024 * 1024;
 /// A list and a look take several calls; together no longer than so many.
 const CALLS: u32 = 4;
+/// More pods than one host has; those that went are forgotten with the next list.
+const EMPTY_LIMIT: usize = 4096;
 /// Sends each event to all who listen. With others one listener takes the events from the next, the kubelet.
 const BROADCASTS: &str = "cri-o";
 
@@ -91,13 +93,22 @@ impl Cri {
     }
 
     /// Leaves out the pods that hold nothing to tell of, which each list would bring up anew.
-    fn without_empty(&self, pods: &mut Vec<Listed>) {
+    pub(super) fn without_empty(&self, pods: &mut Vec<Listed>) {
         let mut empty = self.empty_pods.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::take(&mut *empty);
         pods.retain(|pod| match before.get(&pod.id) {
             Some(id) => !empty.insert(Id::clone(id)),
             None => true,
         });
+    }
+
+    /// Keeps in mind that a pod has no process.
+    pub(super) fn is_empty(&self, id: &str) {
+        let mut empty = self.empty_pods.lock().unwrap_or_else(PoisonError::into_inner);
+        if empty.len() >= EMPTY_LIMIT {
+            empty.clear();
+        }
+        empty.insert(id.into());
     }
 
     async fn look_at(&self, id: &str) -> Result<Inspected, Error> {
