@@ -103,7 +103,7 @@ impl Cri {
     }
 
     /// Keeps in mind that a pod has no process.
-    pub(super) fn is_empty(&self, id: &str) {
+    pub(super) fn remember_empty(&self, id: &str) {
         let mut empty = self.empty_pods.lock().unwrap_or_else(PoisonError::into_inner);
         if empty.len() >= EMPTY_LIMIT {
             empty.clear();
@@ -118,7 +118,13 @@ impl Cri {
         let mut connection = self.client.connect().await?;
         match get_container(&mut connection, id).await {
             Ok(told) => container(&mut connection, id, told).await,
-            Err(Error::NotFound { .. }) => get_pod(&mut connection, id).await.map(|told| pod(id, told)),
+            Err(Error::NotFound { .. }) => {
+                let found = pod(id, get_pod(&mut connection, id).await?);
+                if found.metadata.status == Status::Unknown {
+                    self.remember_empty(id);
+                }
+                Ok(found)
+            }
             Err(error) => Err(error),
         }
     }
