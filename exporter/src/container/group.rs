@@ -133,7 +133,8 @@ mod tests {
         for family in GROUPS.iter().flat_map(|group| group.families) {
             assert!(names.insert(family.name), "{} comes twice", family.name);
             assert!(!family.help.contains(['\\', '\n']) && family.help.ends_with('.'), "{}", family.name);
-            assert!(family.name.starts_with("container_") || family.name.starts_with("machine_"));
+            let prefixes = ["container_", "machine_", "cadvisor_"];
+            assert!(prefixes.iter().any(|prefix| family.name.starts_with(prefix)), "{}", family.name);
         }
     }
 }

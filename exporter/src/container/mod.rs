@@ -138,7 +138,7 @@ impl ContainerHalf {
         log: Option<Kmsg>,
     ) -> Result<Self, ContainerError> {
         let keep_below = descriptors_for_cgroups();
-        let mut machine = Machine::new(paths);
+        let mut machine = Machine::new(paths, settings);
         let roster = Shared::new(Roster::new(settings.keep_dead));
         let (counts, lives) = kernel.map(|kernel| (kernel.counts, kernel.lives)).unzip();
         let host =

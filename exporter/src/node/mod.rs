@@ -10,7 +10,7 @@ mod network;
 mod processor;
 mod services;
 #[cfg(test)]
-mod sysfs_test;
+pub(crate) mod sysfs_test;
 mod system;
 
 #[cfg(feature = "fuzzing")]

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, Read},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
@@ -61,6 +61,16 @@ impl ReadError {
             )
         )
     }
+}
+
+/// The one word of a small file, as sysfs has them; `None` where there is none. Without the zero byte at its end, as the
+/// device tree's strings have it.
+pub fn word(path: &Path) -> Option<Vec<u8>> {
+    const LONGEST: u64 = 4096;
+    let mut text = Vec::new();
+    File::open(path).ok()?.take(LONGEST).read_to_end(&mut text).ok()?;
+    let word = text.strip_suffix(b"\0").unwrap_or(&text).trim_ascii();
+    (!word.is_empty()).then(|| word.to_vec())
 }
 
 /// A file kept open. One `pread` at offset 0 costs a fifth of open, read and close.

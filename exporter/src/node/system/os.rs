@@ -12,7 +12,7 @@ use crate::{
     collector::{Collector, Context, Descriptor, Failure, Pace},
     config::ConfigError,
     metric::{Family, Labels, Page},
-    source::{file::ReadError, runtime::time::seconds_since_1970, text},
+    source::{file::ReadError, os_release::assignment, runtime::time::seconds_since_1970, text},
 };
 
 /// What this collector is.
@@ -151,42 +151,6 @@ fn parse(text: &[u8]) -> Option<Release> {
         version: (version > 0.0).then_some(version),
         support_end: if support_end.is_empty() { None } else { Some(date(support_end)?) },
     })
-}
-
-/// `KEY=value`, the value bare or in quotes of either kind.
-fn assignment(line: &[u8]) -> Option<(&[u8], Vec<u8>)> {
-    let line = line.strip_prefix(b"export ").unwrap_or(line);
-    let at = line.iter().position(|&byte| byte == b'=')?;
-    let (key, value) = line.split_at_checked(at)?;
-    let (key, value) = (key.trim_ascii(), value.strip_prefix(b"=")?.trim_ascii());
-    let first = key.first()?;
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    if first.is_ascii_digit() || !key.iter().all(is_name) {
-        return None;
-    }
-    let value = match value.split_first() {
-        Some((b'\'', rest)) => rest.get(..rest.iter().position(|&byte| byte == b'\'')?)?.to_vec(),
-        Some((b'"', rest)) => quoted(rest)?,
-        _ => value.to_vec(),
-    };
-    Some((key, value))
-}
-
-/// What stands before the closing quote, the backslashes undone; `None` without a closing quote.
-fn quoted(text: &[u8]) -> Option<Vec<u8>> {
-    let mut value = Vec::with_capacity(text.len());
-    let mut rest = text.iter();
-    loop {
-        match *rest.next()? {
-            b'"' => return Some(value),
-            b'\\' => value.push(match *rest.next()? {
-                b'n' => b'\n',
-                b't' => b'\t',
-                other => other,
-            }),
-            byte => value.push(byte),
-        }
-    }
 }
 
 /// The digits at the start with at most one point in them; 0 where there are none.
