@@ -240,7 +240,7 @@ mod tests {
         let memory = machine.memory().map(|(memory, _)| memory);
         machine.write(&mut page, memory);
         let text = String::from_utf8_lossy(page.text()).into_owned();
-        text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect()
+        text.lines().filter(|line| !line.starts_with('#')).flat_map(|line| [line, "\n"]).collect()
     }
 
     #[test]
