@@ -136,7 +136,12 @@ impl Tree {
             rootfs: root.to_owned(),
             udev_data: root.join("udev"),
         };
-        let half = ContainerHalf::start_on(&self.layout, settings, &paths, kernel, log).unwrap();
+        let settings = ContainerSettings {
+            machine_id_files: vec![root.join("etc/machine-id")],
+            boot_id_files: vec![paths.procfs.join("sys/kernel/random/boot_id")],
+            ..settings.clone()
+        };
+        let half = ContainerHalf::start_on(&self.layout, &settings, &paths, kernel, log).unwrap();
         Half { half, page: metric::Page::default() }
     }
 }
