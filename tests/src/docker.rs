@@ -162,6 +162,8 @@ impl Drop for Docker {
                 let _ = self.command(&[&["rm", "-f", "-v"], &ids[..]].concat()).output();
             }
         }
+        // Their bridges would outlive the daemon.
+        let _ = self.command(&["network", "prune", "--force"]).output();
         self.daemon.signal(Signal::TERM);
         let _ = self.daemon.wait(Duration::from_secs(20));
         let _ = Command::new("ip").args(["link", "del", &self.bridge]).output();
