@@ -85,7 +85,8 @@ impl Podman {
         self.mounts.command(program)
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    /// `podman ARGS` by way of the service, not started yet.
+    pub fn command(&self, args: &[&str]) -> Command {
         let url = format!("unix://{}", self.socket().display());
         let mut command = self.mounts.command(&["podman", "--remote", "--url", &url]);
         command.args(args);

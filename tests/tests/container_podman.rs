@@ -70,6 +70,7 @@ fn containers_of_podman() {
     let mut bed = Bed { podman, exporter };
     bed.sees("early", &format!("/libpod_parent/libpod-{early}"));
     names_and_labels(&bed);
+    health(&bed);
     what_is_no_container(&bed, &early);
     the_shapes_of_systemd_and_of_users(&bed);
     a_short_life_has_its_name(&bed);
@@ -98,6 +99,24 @@ fn names_and_labels(bed: &Bed) {
     let value = |family: &str| page.value(family, &[("id", path.as_str())]);
     assert_eq!(value("container_creation_time_seconds"), Some(time(".Created")));
     assert_eq!(value("container_start_time_seconds"), Some(time(".State.StartedAt")));
+}
+
+/// Checked by hand, for there is no systemd to do it in time.
+fn health(bed: &Bed) {
+    let check = ["--health-cmd", "test ! -e /ill", "--health-interval", "disable", "--health-retries", "1"];
+    bed.podman.container(&[&["--name", "checked"], &check[..], &SLEEP].concat());
+    let becomes = |state: f64| {
+        let shown = || bed.page().value("container_health_state", &[("name", "checked")]);
+        assert!(until(PATIENCE, || shown() == Some(state)), "{:?}, not {state}", shown());
+    };
+    becomes(0.0);
+    bed.podman.run(&["healthcheck", "run", "checked"]);
+    becomes(1.0);
+    bed.podman.run(&["exec", "checked", "sh", "-c", ": > /ill"]);
+    assert!(!bed.podman.command(&["healthcheck", "run", "checked"]).output().unwrap().status.success());
+    becomes(0.0);
+    assert_eq!(bed.page().value("container_health_state", &[("name", "early")]), Some(-1.0));
+    bed.podman.run(&["rm", "--force", "--time", "0", "checked"]);
 }
 
 /// The monitor's cgroup, and the one that crun makes within the container's.
