@@ -206,7 +206,7 @@ impl Slices {
     pub fn missing(path: &str) -> Self {
         let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
         let on = |mount: &Path| ends.clone().map(|end| join(mount, &path[..end])).collect::<Vec<_>>();
-        let all = hierarchies().into_iter().flat_map(|hierarchy| on(&hierarchy.mount));
+        let all = mounted().into_iter().flat_map(|hierarchy| on(&hierarchy.mount));
         Self(all.filter(|folder| !folder.exists()).collect())
     }
 }

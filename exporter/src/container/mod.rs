@@ -257,6 +257,9 @@ fn names(settings: &ContainerSettings, paths: &Paths, post: &Post) -> Names {
     let sockets = Sockets {
         docker: settings.docker_socket.clone(),
         podman: settings.podman_socket.clone(),
+        crio: settings.crio_socket.clone(),
+        containerd: settings.containerd_socket.clone(),
+        containerd_namespace: settings.containerd_namespace.clone(),
         users: Some(paths.rootfs.join("run/user")),
     };
     let runtimes = Runtimes::start(sockets, Arc::clone(&rules.keep), post.clone())

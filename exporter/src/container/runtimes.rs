@@ -8,6 +8,8 @@ use super::{
 };
 use crate::source::runtime::{
     Keep,
+    containerd::Containerd,
+    cri::Cri,
     docker::Docker,
     follow::{Api, Follower, Followers, Pace},
 };
@@ -22,6 +24,12 @@ pub struct Sockets {
     pub docker: Option<PathBuf>,
     /// Podman's, of root.
     pub podman: Option<PathBuf>,
+    /// CRI-O's.
+    pub crio: Option<PathBuf>,
+    /// containerd's.
+    pub containerd: Option<PathBuf>,
+    /// The one namespace of containerd's that is looked into; none for all.
+    pub containerd_namespace: Option<String>,
     /// Where users' runtimes have theirs: `/run/user` under the host's root; none: users' are not followed.
     pub users: Option<PathBuf>,
 }
@@ -50,18 +58,28 @@ impl Runtimes {
     /// # Errors
     /// The thread cannot be started.
     pub fn start(sockets: Sockets, keep: Arc<Keep>, post: Post) -> io::Result<Self> {
-        let followers = Followers::start()?;
-        let mut runtimes = Self {
-            followers,
-            keep,
-            post,
-            users: sockets.users,
-            of_root: Vec::new(),
-            of_users: HashMap::new(),
-        };
-        for (kind, socket) in [(Kind::Docker, sockets.docker), (Kind::Podman, sockets.podman)] {
-            let runtime = socket.map(|socket| runtimes.follow(kind, socket));
+        let Sockets { docker, podman, crio, containerd, containerd_namespace: namespace, users } = sockets;
+        let has_docker = docker.is_some();
+        let (followers, of_users) = (Followers::start()?, HashMap::new());
+        let mut runtimes = Self { followers, keep, post, users, of_root: Vec::new(), of_users };
+        for (kind, socket) in [(Kind::Docker, docker), (Kind::Podman, podman)] {
+            let runtime = socket.map(|socket| runtimes.follow_docker(kind, socket));
             runtimes.of_root.extend(runtime);
+        }
+        if let Some(socket) = crio {
+            let runtime = runtimes.follow(Kind::Crio, socket.clone(), Cri::new("cri-o", socket));
+            runtimes.of_root.push(runtime);
+        }
+        if let Some(socket) = containerd {
+            let mut api = Containerd::new(socket.clone());
+            if has_docker {
+                api = api.without_docker();
+            }
+            if let Some(namespace) = namespace {
+                api = api.only(&namespace);
+            }
+            let runtime = runtimes.follow(Kind::Containerd, socket, api);
+            runtimes.of_root.push(runtime);
         }
         Ok(runtimes)
     }
@@ -109,22 +127,20 @@ impl Runtimes {
             self.of_users.retain(|_, runtime| runtime.socket.exists());
         }
         if self.of_users.len() < MOST_USERS && (is_waited_for || socket.exists()) {
-            let runtime = self.follow(kind, socket);
+            let runtime = self.follow_docker(kind, socket);
             self.of_users.insert((kind, user), runtime);
         }
     }
 
-    fn follow(&self, kind: Kind, socket: PathBuf) -> Runtime {
-        let follower = match kind {
-            Kind::Docker => self.start_one(kind, Docker::new("docker", socket.clone())),
-            _ => self.start_one(kind, Docker::new("podman", socket.clone())),
-        };
-        Runtime { kind, socket, follower }
+    fn follow_docker(&self, kind: Kind, socket: PathBuf) -> Runtime {
+        let name = if kind == Kind::Podman { "podman" } else { "docker" };
+        self.follow(kind, socket.clone(), Docker::new(name, socket))
     }
 
-    fn start_one(&self, kind: Kind, api: impl Api) -> Follower {
+    fn follow(&self, kind: Kind, socket: PathBuf, api: impl Api) -> Runtime {
         let post = self.post.clone();
         let answer = move |answer| post.send(Message::Known(kind, answer));
-        self.followers.follow(api, Pace::default(), Arc::clone(&self.keep), answer)
+        let follower = self.followers.follow(api, Pace::default(), Arc::clone(&self.keep), answer);
+        Runtime { kind, socket, follower }
     }
 }
