@@ -14,11 +14,15 @@ use crate::temp::TempDir;
 /// The full name of the image that each namespace has.
 pub const IMAGE: &str = "docker.io/library/busybox:local";
 
+/// Stands for the daemon's folder.
+const FOLDER: &str = "@FOLDER@";
+
 /// The daemon; containers and folders go with it on drop.
 #[derive(Debug)]
 pub struct Containerd {
     daemon: Running,
     namespaces: Vec<String>,
+    pods: String,
     dir: TempDir,
 }
 
@@ -26,29 +30,51 @@ impl Containerd {
     /// Starts `containerd` with an image of busybox ([`IMAGE`]) in each of so many namespaces, or says that this
     /// test is left out.
     pub fn start(namespaces: usize) -> Option<Self> {
+        let namespaces = (0..namespaces).map(|number| format!("ndt{}-{number}", std::process::id()));
+        Self::start_with(namespaces.collect(), "disabled_plugins = ['io.containerd.grpc.v1.cri']\n")
+    }
+
+    /// The same with the container runtime interface, on the same socket, and the image in Kubernetes' namespace.
+    /// Pods are made of that image too; they have no network of their own.
+    pub fn start_with_cri() -> Option<Self> {
+        let config = format!(
+            "[plugins.'io.containerd.grpc.v1.cri']\n  sandbox_image = '{IMAGE}'\n  restrict_oom_score_adj = true\n  \
+             disable_hugetlb_controller = true\n  netns_mounts_under_state_dir = true\n\
+             [plugins.'io.containerd.grpc.v1.cri'.containerd]\n  snapshotter = 'native'\n\
+             [plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.runc]\n  runtime_type = 'io.containerd.runc.v2'\n\
+             [plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.runc.options]\n  Root = '{FOLDER}/runc'\n\
+             [plugins.'io.containerd.grpc.v1.cri'.cni]\n  bin_dir = '{FOLDER}/cni'\n  conf_dir = '{FOLDER}/cni'\n"
+        );
+        Self::start_with(vec!["k8s.io".to_owned()], &config)
+    }
+
+    fn start_with(namespaces: Vec<String>, config: &str) -> Option<Self> {
         let installed = Path::new("/usr/bin/containerd").exists() && Path::new("/usr/bin/ctr").exists();
         if !live::root() || !live::need("containerd and ctr (Debian package containerd)", installed) {
             return None;
         }
         let dir = TempDir::new("containerd");
-        let namespaces = (0..namespaces).map(|number| format!("ndt{}-{number}", std::process::id()));
-        let at = dir.path().display();
-        // What is not needed may want devices or folders of the host.
-        let config = format!(
-            "version = 2\nroot = '{at}/root'\nstate = '{at}/state'\n\
-             disabled_plugins = ['io.containerd.snapshotter.v1.devmapper', 'io.containerd.snapshotter.v1.btrfs', \
-             'io.containerd.snapshotter.v1.zfs', 'io.containerd.snapshotter.v1.aufs', \
-             'io.containerd.internal.v1.opt', 'io.containerd.grpc.v1.cri']\n\
-             [grpc]\n  address = '{at}/containerd.sock'\n[ttrpc]\n  address = '{at}/containerd.sock.ttrpc'\n"
+        let at = dir.path().display().to_string();
+        let own = format!(
+            "version = 2\nroot = '{at}/root'\nstate = '{at}/state'\n{}\n\
+             [grpc]\n  address = '{at}/containerd.sock'\n[ttrpc]\n  address = '{at}/containerd.sock.ttrpc'\n\
+             [plugins.'io.containerd.internal.v1.opt']\n  path = '{at}/opt'\n",
+            config.replace(FOLDER, &at)
         );
-        dir.write("config.toml", config);
-        let containerd = Self { daemon: daemon(dir.path()), namespaces: namespaces.collect(), dir };
+        dir.write("config.toml", own);
+        let pods = format!("ndt{}-pods", std::process::id());
+        let containerd = Self { daemon: daemon(dir.path()), namespaces, pods, dir };
         containerd.wait();
         let archive = containerd.archive();
         for namespace in &containerd.namespaces {
             containerd.run(namespace, &["images", "import", "--snapshotter", "native", &archive]);
         }
         Some(containerd)
+    }
+
+    /// The cgroup to make pods in.
+    pub fn pods(&self) -> String {
+        format!("/{}", self.pods)
     }
 
     /// The socket's path.
@@ -118,7 +144,7 @@ impl Containerd {
         image.write(
             "config.json",
             format!(
-                r#"{{"architecture":"{}","os":"linux","config":{{"Env":["PATH=/bin"]}},
+                r#"{{"architecture":"{}","os":"linux","config":{{"Env":["PATH=/bin"],"Cmd":["sleep","100000"]}},
                     "rootfs":{{"type":"layers","diff_ids":["sha256:{digest}"]}},"history":[]}}"#,
                 if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }
             ),
@@ -163,9 +189,9 @@ impl Drop for Containerd {
         }
         self.daemon.signal(Signal::TERM);
         let _ = self.daemon.wait(Duration::from_secs(20));
-        for namespace in &self.namespaces {
+        for cgroup in self.namespaces.iter().chain([&self.pods]) {
             for hierarchy in mounted() {
-                let _ = fs::remove_dir(hierarchy.mount.join(namespace));
+                let _ = fs::remove_dir(hierarchy.mount.join(cgroup));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! A server of the Kubernetes container runtime interface that speaks the real gRPC, with as many containers as a
 //! test says.
 
+pub mod client;
 pub mod v1;
 
 use std::collections::BTreeMap;
