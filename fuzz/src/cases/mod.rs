@@ -42,6 +42,14 @@ pub static SEEDS: &[(&str, &[&[u8]])] = &[
         br#"[{"Id":"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef","Names":["/web"],"Image":"nginx","State":"running","Labels":{"a":"b"}}]"#,
         br#"{"Type":"container","Action":"health_status: healthy","Actor":{"ID":"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef","Attributes":{}}}"#,
     ]),
+    ("runtimes", &[
+        b"\n\xcd\x02\n\x03abc\x12\x13\n\x0cnerdctl/name\x12\x03web\x1a\x09busybox:1*\xba\x01\n\x01x\x12\xb4\x01{\"process\":{\"env\":[\"A=b\"]},\"annotations\":{\"io.kubernetes.cri.sandbox-id\":\"def\"},\"linux\":{\"cgroupsPath\":\"a-b.slice:p:abc\",\"namespaces\":[{\"type\":\"network\",\"path\":\"/proc/7/ns/net\"}]}}B\x08\x08\xa2\xec\x8f\xd8\x06\x10\x05R_\n$io.cri-containerd.container.metadata\x127\n\x01x\x122{\"Metadata\":{\"Config\":{\"metadata\":{\"attempt\":4}}}}",
+        b"\n\x03abc\x12\x03abc\x18M \x02",
+        b"\x12\x06k8s.io\x1a\x0b/tasks/exit\"\x11\n\x01x\x12\x0c\n\x03abc\x12\x03abc\x18\x07",
+        b"\nd\n\x03abc\x12\x07\n\x03web\x10\x03\x18\x01 \x80\xf2\xe0\xa3\xd2\xd1\xa7\xf5\x18(\x80\x86\xcc\x80\xd6\xd1\xa7\xf5\x18B\x0b\n\x09busybox:1b\x06\n\x01a\x12\x01bj)\n$io.kubernetes.container.restartCount\x12\x015\x12\xe8\x01\n\x04info\x12\xdf\x01{\"sandboxID\":\"def\",\"pid\":77,\"runtimeSpec\":{\"process\":{\"env\":[\"A=b\"]},\"annotations\":{\"io.kubernetes.cri.sandbox-id\":\"def\"},\"linux\":{\"cgroupsPath\":\"a-b.slice:p:abc\",\"namespaces\":[{\"type\":\"network\",\"path\":\"/proc/7/ns/net\"}]}}}",
+        b"\n1\n\x03abc\x12\x10\n\x03pod\x12\x03uid\x1a\x02ns \x01 \x80\xf2\xe0\xa3\xd2\xd1\xa7\xf5\x182\x06\n\x04\x12\x02\x08\x02:\x06\n\x01a\x12\x01b\x12\xe8\x01\n\x04info\x12\xdf\x01{\"sandboxID\":\"def\",\"pid\":77,\"runtimeSpec\":{\"process\":{\"env\":[\"A=b\"]},\"annotations\":{\"io.kubernetes.cri.sandbox-id\":\"def\"},\"linux\":{\"cgroupsPath\":\"a-b.slice:p:abc\",\"namespaces\":[{\"type\":\"network\",\"path\":\"/proc/7/ns/net\"}]}}}",
+        b"\n\x03abc\x10\x03\x18\x01",
+    ]),
     ("cgroup", &[
         b"usage_usec 10\nuser_usec 6\nsystem_usec 4\nnr_periods 5\nnr_throttled 2\nthrottled_usec 70\n",
         b"anon 1\nfile 2\nkernel 3\nshmem 4\ninactive_file 5\npgfault 6\npgmajfault 7\n",

@@ -6,3 +6,10 @@ mod record;
 mod tests;
 
 pub use api::{Containerd, ContainerdEvents};
+
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub fn fuzz(answer: &[u8]) {
+    let envelope = record::envelope(answer).map(|envelope| envelope.event());
+    let _ = (record::record(answer, "abc"), record::task(answer), envelope);
+}

@@ -6,3 +6,10 @@ mod status;
 mod tests;
 
 pub use api::{Cri, CriEvents};
+
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub fn fuzz(answer: &[u8]) {
+    let told = (status::container(answer, "abc"), status::pod(answer, "abc"));
+    let _ = (told, status::listed(answer, "container"), status::event(answer));
+}
