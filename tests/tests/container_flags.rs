@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
+use exporter::config::{self, Asked};
 use tests::exporter::{Exporter, binary, refused};
 use tests::http::{self, Connection};
 use tests::page::Page;
+use tests::prometheus::program;
 
 /// A name that every page of containers has.
 const CONTAINERS: &str = "machine_cpu_cores";
@@ -195,5 +197,47 @@ fn a_scrape_is_not_shared_between_the_parts() {
         let node = exporter.page();
         assert!(node.value(CONTAINERS, &[]).is_none() && node.value(NODE, &[]).is_some());
         assert!(page(second, "/metrics").value(NODE, &[]).is_none());
+    }
+}
+
+/// The flags that the reference prints: names, and the words for what they take; none for a switch.
+fn flags_of_the_reference() -> Option<Vec<(String, Option<String>)>> {
+    let out = Command::new(program("cadvisor")?).arg("--help").output().unwrap();
+    let text = [out.stdout, out.stderr].concat();
+    let text = String::from_utf8(text).unwrap();
+    let flags = text.lines().filter_map(|line| line.strip_prefix("  -")).map(|line| {
+        let mut words = line.split([' ', '\t']).filter(|word| !word.is_empty());
+        (words.next().unwrap().to_owned(), words.next().map(str::to_owned))
+    });
+    Some(flags.collect())
+}
+
+#[test]
+fn every_flag_of_the_reference_is_taken() {
+    let Some(flags) = flags_of_the_reference() else { return };
+    assert!(flags.len() > 70, "{flags:?}");
+    for (name, takes) in flags {
+        let value = match (name.as_str(), takes.as_deref()) {
+            ("vmodule", _) => "file=1",
+            ("log_backtrace_at", _) => "file:1",
+            (_, Some("duration")) => "1m30s",
+            (_, Some("string" | "driver" | "metrics")) => "text",
+            (_, Some(_)) => "1",
+            (_, None) => "false",
+        };
+        let mut lines = vec![vec![format!("-{name}={value}")], vec![format!("--{name}={value}")]];
+        lines.push(if takes.is_some() {
+            vec![format!("-{name}"), value.into()]
+        } else {
+            vec![format!("-{name}")]
+        });
+        for line in lines {
+            let parsed = config::parse(line.clone());
+            let is_version = line == ["-version"];
+            assert!(
+                matches!(&parsed, Ok(Asked::Print(_))) == is_version && parsed.is_ok(),
+                "{line:?}: {parsed:?}"
+            );
+        }
     }
 }

@@ -340,6 +340,7 @@ const LEGACY: &[(&str, &str)] = &[
     ("node_memory_", "should be written in 'snake_case' not 'camelCase'"),
     ("node_netstat_", "should be written in 'snake_case' not 'camelCase'"),
     ("node_entropy_", "use base unit \"bytes\" instead of \"bits\""),
+    ("cadvisor_version_info ", "label names should be written in 'snake_case' not 'camelCase'"),
     ("container_memory_failcnt ", "counter metrics should have \"_total\" suffix"),
 ];
 
