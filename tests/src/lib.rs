@@ -10,6 +10,7 @@ pub mod cri;
 pub mod dbus;
 pub mod docker;
 pub mod exporter;
+pub mod guest;
 pub mod http;
 pub mod image;
 pub mod live;

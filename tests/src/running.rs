@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -20,12 +20,17 @@ pub struct Running {
 impl Running {
     /// Starts it with both outputs captured.
     pub fn start(command: &mut Command) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = spawned(command);
         let said = Arc::new(Mutex::new(Vec::new()));
         let readers =
             vec![copy(child.stdout.take().unwrap(), &said), copy(child.stderr.take().unwrap(), &said)];
         Self { child, said, readers }
+    }
+
+    /// Starts it with both outputs going where this process' own go.
+    pub fn start_shown(command: &mut Command) -> Self {
+        Self { child: spawned(command), said: Arc::default(), readers: Vec::new() }
     }
 
     /// Its process id.
@@ -55,7 +60,7 @@ impl Running {
 
     /// Waits for the end; `None` when it still runs after `within`. On an end all output has been read.
     pub fn wait(&mut self, within: Duration) -> Option<ExitStatus> {
-        let begun = Instant::now();
+        let (begun, within) = (Instant::now(), patience(within));
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 self.readers.drain(..).for_each(|reader| reader.join().unwrap());
@@ -80,6 +85,10 @@ impl Drop for Running {
     }
 }
 
+fn spawned(command: &mut Command) -> Child {
+    command.stdin(Stdio::null()).spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"))
+}
+
 fn copy(mut from: impl Read + Send + 'static, to: &Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {
     let to = Arc::clone(to);
     std::thread::spawn(move || {
@@ -90,9 +99,23 @@ fn copy(mut from: impl Read + Send + 'static, to: &Arc<Mutex<Vec<u8>>>) -> JoinH
     })
 }
 
+/// What all takes longer by here, as `$NODETALLY_SLOW` says.
+static SLOWNESS: LazyLock<u32> =
+    LazyLock::new(|| std::env::var("NODETALLY_SLOW").ok().and_then(|text| text.parse().ok()).unwrap_or(1));
+
+/// A time that something may take here.
+pub fn patience(within: Duration) -> Duration {
+    within * *SLOWNESS
+}
+
+/// Whether all takes longer here, as in a virtual machine without a processor of its own.
+pub fn is_slow() -> bool {
+    *SLOWNESS > 1
+}
+
 /// Tries `condition` every few milliseconds; gives whether it came true in time.
 pub fn until(within: Duration, mut condition: impl FnMut() -> bool) -> bool {
-    let begun = Instant::now();
+    let (begun, within) = (Instant::now(), patience(within));
     loop {
         if condition() {
             return true;

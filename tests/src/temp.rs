@@ -10,9 +10,26 @@ pub struct TempDir(PathBuf);
 impl TempDir {
     /// `/tmp/nodetally-<tag>-<pid>-<n>`, open to other users for passing through.
     pub fn new(tag: &str) -> Self {
-        let path = std::env::temp_dir().join(unique(tag));
+        Self::below(&std::env::temp_dir(), tag)
+    }
+
+    /// The same in another folder, for what is too large for `/tmp`.
+    pub fn below(folder: &Path, tag: &str) -> Self {
+        let path = folder.join(unique(tag));
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
+    }
+
+    /// Removes what test processes that were killed have left of this tag in a folder.
+    pub fn remove_leftovers(folder: &Path, tag: &str) {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let owner =
+                name.strip_prefix(&format!("nodetally-{tag}-")).and_then(|rest| rest.split('-').next());
+            if owner.is_some_and(|pid| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists()) {
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
     }
 
     /// The folder.

@@ -70,7 +70,8 @@ fn births_deaths_and_limits_are_noticed() {
     });
     assert!(limited, "new limits");
 
-    group.start(&std::process::Command::new("true")).wait(Duration::from_secs(5)).unwrap();
+    // Below it: a cgroup of version 2 that has children has no processes of its own.
+    child.start(&std::process::Command::new("true")).wait(Duration::from_secs(5)).unwrap();
     half.page();
     let path = group.path().to_owned();
     let usage = [("id", path.as_str()), ("cpu", "total")];

@@ -1,4 +1,4 @@
-//! Every command a developer types: `cargo xtask run`, `test`, `bench`, `build-ebpf`.
+//! Every command a developer types: `cargo xtask run`, `test`, `bench`, `vm`, `build-ebpf`.
 //!
 //! Each first sees to what it needs itself (see [`setup`]) and says in one line what it installs.
 
@@ -12,6 +12,7 @@ mod run;
 mod setup;
 mod shell;
 mod suite;
+mod vm;
 
 /// A command's end: an error is the one sentence the user reads.
 pub type Outcome<T = ()> = Result<T, String>;
@@ -34,6 +35,7 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
         }
         Some(("run", m)) => run::run(m.get_many::<String>("args").unwrap_or_default()),
         Some(("test", m)) => suite::run(m.get_flag("fast")),
+        Some(("vm", m)) => vm::run(m),
         Some(("bench", m)) => match m.subcommand() {
             Some(("node", m)) => bench::node::run(&bench::node::Settings::from_matches(m)),
             _ => bench::run(&bench::Settings::from_matches(m)),
@@ -86,6 +88,7 @@ fn commands() -> Command {
                 .args_conflicts_with_subcommands(true)
                 .subcommand(bench_node()),
         )
+        .subcommand(vm::command())
 }
 
 fn bench_node() -> Command {

@@ -102,7 +102,7 @@ enum Group {
 fn group_of(test: &str) -> Group {
     match test {
         "prometheus" => Group::Prometheus,
-        "image" => Group::Containers,
+        "image" | "guest" => Group::Containers,
         _ if test.contains("container") || test.contains("docker") => Group::Containers,
         _ => Group::Live,
     }

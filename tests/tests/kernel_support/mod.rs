@@ -137,7 +137,7 @@ impl Drop for Ended {
 
 /// Waits until `done` for at most `limit`.
 pub fn until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + limit;
+    let end = Instant::now() + tests::running::patience(limit);
     while Instant::now() < end {
         if done() {
             return true;

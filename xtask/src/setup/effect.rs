@@ -41,6 +41,7 @@ pub fn perform(step: &Step) -> Outcome {
             )
         }
         Step::Unpack(suite, packages) => debian::unpack(suite, packages, &shell::cache()?.join("peers")),
+        Step::UnpackKernel(release) => debian::unpack_kernel(release.suite, &release.place()?),
     }
 }
 

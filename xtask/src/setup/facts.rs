@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use tests::guest::Kernel;
+
 use super::plan::{BPF_LINKER, Facts, NIGHTLY_COMMIT, Need};
 use crate::{Outcome, shell};
 
@@ -37,6 +39,7 @@ fn is_met(need: Need) -> Outcome<bool> {
         Need::Prometheus => Ok(unpacked("prometheus")? && unpacked("promtool")?),
         Need::NodeExporter => unpacked("prometheus-node-exporter"),
         Need::Cadvisor => unpacked("cadvisor"),
+        Need::Kernel(release) => Ok(Kernel::find(release).is_ok()),
     }
 }
 

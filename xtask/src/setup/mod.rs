@@ -28,6 +28,9 @@ pub const TEST: &[Need] = &[
     Need::Tool(Tool::Strace),
     Need::Tool(Tool::Systemd),
     Need::Tool(Tool::Dbus),
+    Need::Tool(Tool::Qemu),
+    Need::Tool(Tool::Mke2fs),
+    Need::Kernel(&tests::guest::KERNELS[0]),
     Need::Prometheus,
     Need::NodeExporter,
     Need::Cadvisor,
@@ -38,6 +41,15 @@ pub const TEST: &[Need] = &[
 
 /// For `test --fast`.
 pub const TEST_FAST: &[Need] = &[Need::Component(Component::Rustfmt), Need::Component(Component::Clippy)];
+
+/// For `vm`, besides the kernel.
+pub const VM: &[Need] = &[
+    Need::Tool(Tool::Qemu),
+    Need::Tool(Tool::Mke2fs),
+    Need::Tool(Tool::Docker),
+    Need::Tool(Tool::Ip),
+    Need::Tool(Tool::Busybox),
+];
 
 /// For `bench`, without and with the stock exporters.
 pub const BENCH: &[Need] = &[Need::Tool(Tool::Strace)];

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use ::tests::guest::Release;
+
 /// The commit of the compiler that builds the kernel half (`rustc -vV`), and rustup's name for that day's nightly.
 pub const NIGHTLY_COMMIT: &str = "e50aa6fba";
 /// See [`NIGHTLY_COMMIT`]; a nightly carries the commits of the day before.
@@ -28,6 +30,8 @@ pub enum Need {
     NodeExporter,
     /// The stock container exporter.
     Cadvisor,
+    /// A kernel to boot in a virtual machine.
+    Kernel(&'static Release),
 }
 
 /// Programs of the system.
@@ -51,6 +55,10 @@ pub enum Tool {
     Systemd,
     /// The bus that systemd is asked over.
     Dbus,
+    /// Runs another kernel.
+    Qemu,
+    /// Makes that kernel's disk.
+    Mke2fs,
 }
 
 impl Tool {
@@ -66,6 +74,8 @@ impl Tool {
             Self::Strace => ("strace", "strace"),
             Self::Systemd => ("systemd", "systemd"),
             Self::Dbus => ("dbus-daemon", "dbus"),
+            Self::Qemu => ("qemu-system-x86_64", "qemu-system-x86"),
+            Self::Mke2fs => ("mke2fs", "e2fsprogs"),
         }
     }
 }
@@ -119,6 +129,8 @@ pub enum Step {
     InstallLinker,
     /// Unpack Debian packages of this suite into the cache, without installing them.
     Unpack(&'static str, &'static [&'static str]),
+    /// Unpack the cloud kernel of that release's suite into the cache.
+    UnpackKernel(&'static Release),
 }
 
 impl Step {
@@ -139,6 +151,9 @@ impl Step {
             Self::InstallLinker => format!("building bpf-linker {BPF_LINKER} into the cache (cargo install)"),
             Self::Unpack(suite, packages) => {
                 format!("unpacking {} of Debian {suite} into the cache", packages.join(", "))
+            }
+            Self::UnpackKernel(Release { version, suite }) => {
+                format!("unpacking the kernel {version} of Debian {suite} into the cache")
             }
         }
     }
@@ -220,6 +235,10 @@ fn ways(need: Need, facts: &Facts) -> (Vec<Step>, String) {
         Need::Prometheus => unpack("sid", &["prometheus", "promtool"]),
         Need::NodeExporter => unpack("sid", &["prometheus-node-exporter"]),
         Need::Cadvisor => unpack("bullseye", &["cadvisor"]),
+        Need::Kernel(release) => (
+            if facts.apt { vec![Step::UnpackKernel(release)] } else { Vec::new() },
+            format!("missing: the kernel {} for the guest, which needs apt", release.version),
+        ),
     }
 }
 
@@ -268,6 +287,16 @@ mod tests {
         let tried = [Step::RustSrcFromRustup, Step::RustSrcFromDebian];
         let plan = decide(needs, &have, &tried);
         assert_eq!((plan.steps.len(), plan.tell.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_kernel_is_unpacked_without_root() {
+        let release = &::tests::guest::KERNELS[0];
+        let needs = &[Need::Kernel(release)];
+        let step = Step::UnpackKernel(release);
+        assert_eq!(decide(needs, &facts(false, true, true, &[]), &[]).steps, std::slice::from_ref(&step));
+        assert_eq!(decide(needs, &facts(false, true, true, &[]), &[step]).tell.len(), 1);
+        assert_eq!(decide(needs, &facts(true, false, true, &[]), &[]).steps, []);
     }
 
     #[test]
