@@ -22,5 +22,6 @@ pub mod page;
 pub mod podman;
 pub mod prometheus;
 pub mod running;
+pub mod scripted;
 pub mod systemd;
 pub mod temp;
