@@ -19,6 +19,7 @@ use crate::{
         cgroup::CgroupPath,
         netdev,
         netlink::{InnerVeth, Links, Stats},
+        text,
     },
 };
 
@@ -215,6 +216,9 @@ impl LinkReader {
             }
         }
         map.by_process |= !map.veths.iter().all(|(inner, _)| self.host.peer(inner).is_some());
+        if !is_in(&self.procfs.join(target.pid.to_string()), &target.path) {
+            return Map { pid: target.pid, led_in, nsid: map.nsid, is_early: true, ..Map::default() };
+        }
         map
     }
 
@@ -222,8 +226,13 @@ impl LinkReader {
         let process = self.procfs.join(target.pid.to_string());
         // Should it be in the host's network after all, the host's interfaces would be shown as its own.
         let (its, host) = (namespace(&process), namespace(&self.procfs.join("1")));
+        let begin = rows.len();
         if its.is_none() || its != host {
             self.read_file(&process.join("net/dev"), &target.path, rows);
+        }
+        // What was read may be another's, whose process has the number by now.
+        if !is_in(&process, &target.path) {
+            rows.truncate(begin);
         }
     }
 
@@ -284,7 +293,45 @@ fn figures(stats: &Stats) -> Figures {
     }
 }
 
+/// Whether a process is in a cgroup or below: numbers are used again. Where we are in a namespace of our own the kernel
+/// tells its path from there, so the cgroup's name has to do.
+fn is_in(process: &Path, path: &CgroupPath) -> bool {
+    let told = fs::read(process.join("cgroup")).unwrap_or_default();
+    text::lines(&told).any(|line| {
+        let its = line.splitn(3, |&byte| byte == b':').nth(2).unwrap_or_default();
+        its.split(|&byte| byte == b'/').any(|name| !name.is_empty() && name == path.name())
+    })
+}
+
 /// Device and number of a process' network namespace.
 fn namespace(process: &Path) -> Option<(u64, u64)> {
     fs::metadata(process.join("ns/net")).ok().map(|found| (found.dev(), found.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    #[test]
+    fn a_process_is_in_the_cgroup_that_its_file_names() {
+        let process = std::env::temp_dir().join(format!("nodetally-links-{}", std::process::id()));
+        fs::create_dir_all(&process).unwrap();
+        let path = CgroupPath::new(b"/docker/abc");
+        for (text, expected) in [
+            ("4:memory:/docker/abc\n0::/\n", true),
+            ("0::/docker/abc/init\n", true),
+            ("0::/../abc\n", true),
+            ("1:name=x:/a:b\n0::/docker/abcd\n", false),
+            ("0::/docker\n", false),
+            ("0::/\n", false),
+            ("abc\nabc:abc\n", false),
+            ("", false),
+        ] {
+            fs::write(process.join("cgroup"), text).unwrap();
+            assert_eq!(is_in(&process, &path), expected, "{text}");
+        }
+        assert!(!is_in(&process.join("gone"), &path));
+        fs::remove_dir_all(process).unwrap();
+    }
 }

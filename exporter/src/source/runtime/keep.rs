@@ -10,6 +10,8 @@ pub const KUBERNETES: &str = "io.kubernetes.";
 const MOST: usize = 256;
 /// A value that is longer is left out: each series of the container would carry it.
 const LONGEST: usize = 4096;
+/// All labels together are no longer than this, nor are all variables.
+const MOST_TEXT: usize = 16 << 10;
 
 /// What is kept.
 #[derive(Clone, Debug)]
@@ -42,11 +44,19 @@ impl Keep {
         self.variables.iter().any(|start| name.starts_with(start.as_str()))
     }
 
-    /// Drops what is not kept; says how many labels and variables were too long or too many.
+    /// Drops what is not kept, or too long; says how many labels, variables and names were too long or too many.
     pub fn thin(&self, metadata: &mut Metadata) -> usize {
         metadata.labels.retain(|(key, _)| self.label(key) || key.starts_with(KUBERNETES));
         metadata.env.retain(|(name, _)| self.variable(name));
-        [&mut metadata.labels, &mut metadata.env].into_iter().map(cut).sum()
+        let mut cut_off = 0;
+        for text in [&mut metadata.name, &mut metadata.image] {
+            if text.len() > LONGEST {
+                text.clear();
+                text.shrink_to_fit();
+                cut_off += 1;
+            }
+        }
+        cut_off + cut(&mut metadata.labels) + cut(&mut metadata.env)
     }
 }
 
@@ -54,9 +64,15 @@ impl Keep {
 fn cut(pairs: &mut Vec<(String, String)>) -> usize {
     let count = pairs.len();
     pairs.retain(|(key, value)| key.len() <= LONGEST && value.len() <= LONGEST);
-    if pairs.len() > MOST {
+    let mut text = 0_usize;
+    let lengths = pairs.iter().map(|(key, value)| key.len() + value.len());
+    if pairs.len() > MOST || lengths.sum::<usize>() > MOST_TEXT {
         pairs.sort();
         pairs.truncate(MOST);
+        pairs.retain(|(key, value)| {
+            text += key.len() + value.len();
+            text <= MOST_TEXT
+        });
     }
     pairs.shrink_to_fit();
     count - pairs.len()
@@ -106,5 +122,12 @@ mod tests {
         assert_eq!(labels.last().unwrap(), "000255");
         let long = "x".repeat(LONGEST + 1);
         assert_eq!(kept(&Keep::default(), &[&long, "b"], &[]), (vec!["b".to_owned()], Vec::new(), 1));
+        let keys: Vec<String> = (0..9).map(|number| number.to_string().repeat(LONGEST / 2)).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let (labels, _, lost) = kept(&Keep::default(), &keys, &[]);
+        assert_eq!((labels.len(), lost), (7, 2), "eight and their values are just too much");
+        let mut metadata = Metadata { name: long, image: "i".to_owned(), ..Metadata::of("a") };
+        assert_eq!(Keep::default().thin(&mut metadata), 1);
+        assert_eq!((metadata.name.as_str(), metadata.image.as_str()), ("", "i"));
     }
 }

@@ -272,7 +272,7 @@ impl<A: Api> Client<A> {
             tracing::warn!(runtime, container = %id, "fields of an unexpected type were left out: {fields}");
         }
         if dropped > 0 {
-            tracing::warn!(runtime, container = %id, dropped, "labels too long or too many were left out");
+            tracing::warn!(runtime, container = %id, dropped, "labels or names too long or too many were left out");
         }
     }
 }
