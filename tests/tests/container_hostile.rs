@@ -99,6 +99,11 @@ fn trickle(stream: &mut UnixStream) {
     }
 }
 
+/// A list that is as long as it may be.
+fn many(head: &[u8], tail: &[u8]) -> Vec<u8> {
+    [head, &b"7,".repeat(15 << 20), tail].concat()
+}
+
 fn endless(stream: &mut UnixStream, head: &[u8], piece: &[u8]) {
     let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").and_then(|()| stream.write_all(head));
     let piece = piece.repeat(65_536 / piece.len());
@@ -214,6 +219,9 @@ fn whatever_a_daemon_does_the_rest_is_served_and_names_come_when_it_is_well() {
         ("/containers/json", |stream| endless(stream, b"[", b"7,"), "larger than"),
         ("/containers/json", |stream| endless(stream, b"[[", b"7,"), "larger than"),
         ("/containers/json", |stream| answer(stream, "200 OK", b"[{\"Id\":\xff}]"), "makes no sense"),
+        ("/containers/json", |stream| answer(stream, "200 OK", &many(b"[", b"7]")), ""),
+        ("/containers/json", |stream| answer(stream, "200 OK", &many(b"[[", b"7]]")), ""),
+        ("/containers/json", |stream| answer(stream, "200 OK", &many(b"[{\"Id\":[", b"7]}]")), ""),
         ("/events", |stream| endless(stream, b"", b"x"), "larger than"),
         ("/events", |stream| endless(stream, b"", b"{}\n"), ""),
         ("/events", |stream| answer(stream, "200 OK", b"nonsense\n"), "makes no sense"),

@@ -1,47 +1,24 @@
 //! The Docker-compatible API's answers, read leniently: a field of the wrong type costs that field alone.
 
-use std::collections::BTreeMap;
+use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{Deserializer as _, SeqAccess, Visitor};
 
 use super::super::follow::{Event, Inspected, Listed};
 use super::super::time::seconds_since_1970;
 use super::super::{Health, Metadata, NetworkMode, Status};
+use super::field::{Field, Pairs, of_map};
+
+/// More containers than one host can run.
+const MOST_LISTED: usize = 1 << 16;
 
 /// The answer is not JSON, or not of the shape that carries the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// A field that may be missing, null, or of a type it should not have.
-#[derive(Debug, Default, Deserialize)]
-#[serde(untagged)]
-enum Field<T> {
-    Right(T),
-    Null(()),
-    Wrong(IgnoredAny),
-    #[default]
-    #[serde(skip)]
-    Absent,
-}
-
-impl<T> Field<T> {
-    fn get(self) -> Option<T> {
-        match self {
-            Self::Right(value) => Some(value),
-            _ => None,
-        }
-    }
-
-    /// As `get`, noting `name` when the type was wrong.
-    fn noting(self, name: &'static str, wrong: &mut Vec<&'static str>) -> Option<T> {
-        if matches!(self, Self::Wrong(_)) && !wrong.contains(&name) {
-            wrong.push(name);
-        }
-        self.get()
-    }
-}
+of_map!(Config, State, HealthState, HostConfig, ListEntry, EventActor);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -68,7 +45,7 @@ struct Config {
     #[serde(default)]
     image: Field<String>,
     #[serde(default)]
-    labels: Field<BTreeMap<String, Field<String>>>,
+    labels: Field<Pairs>,
     #[serde(default)]
     env: Field<Vec<String>>,
 }
@@ -114,9 +91,10 @@ pub(super) fn inspected(body: &[u8], asked: &str) -> Result<Inspected, Malformed
     let env = env.noting("Config.Env", wrong).unwrap_or_default();
     // (A name without a value takes the daemon's variable away.)
     let env = env.iter().filter_map(|pair| pair.split_once('='));
-    let labels = labels.noting("Config.Labels", wrong).unwrap_or_default().into_iter();
-    let labels =
-        labels.filter_map(|(key, value)| Some((key, value.noting("Config.Labels", wrong)?))).collect();
+    let labels = labels.noting("Config.Labels", wrong).unwrap_or_default();
+    if labels.is_odd {
+        wrong.push("Config.Labels");
+    }
     let state = inspect.state.noting("State", wrong);
     let (status, pid, started, health) =
         state.map(|state| (state.status, state.pid, state.started_at, state.health)).unwrap_or_default();
@@ -130,7 +108,7 @@ pub(super) fn inspected(body: &[u8], asked: &str) -> Result<Inspected, Malformed
         key: asked.to_owned(),
         name: without_slash(&name).to_owned(),
         image: image.noting("Config.Image", wrong).unwrap_or_default(),
-        labels,
+        labels: labels.pairs.into_iter().collect(),
         env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         cgroup: None,
         sandbox: false,
@@ -195,8 +173,29 @@ struct ListEntry {
 
 /// Reads a list of containers; an entry without a usable id is left out.
 pub(super) fn listed(body: &[u8]) -> Result<Vec<Listed>, Malformed> {
-    let entries: Vec<Field<ListEntry>> = serde_json::from_slice(body).map_err(|_| Malformed)?;
-    Ok(entries.into_iter().filter_map(|entry| list_entry(entry.get()?)).collect())
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let listed = json.deserialize_seq(Entries).map_err(|_| Malformed)?;
+    json.end().map_err(|_| Malformed)?;
+    Ok(listed)
+}
+
+/// Takes in one entry after the other.
+struct Entries;
+
+impl<'de> Visitor<'de> for Entries {
+    type Value = Vec<Listed>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = list.next_element::<Field<ListEntry>>()? {
+            entries.extend(entry.get().and_then(list_entry).filter(|_| entries.len() < MOST_LISTED));
+        }
+        Ok(entries)
+    }
 }
 
 fn list_entry(entry: ListEntry) -> Option<Listed> {

@@ -1,6 +1,7 @@
 //! The Docker-compatible API (Docker, Podman) over its unix socket.
 
 mod api;
+mod field;
 mod http;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ const EVENTS: &str = "GET /events";
 const EVENTS_TARGET: &str = "/events?filters=%7B%22type%22%3A%5B%22container%22%5D%2C%22event%22%3A%5B%22start%22%2C\
     %22die%22%2C%22died%22%2C%22destroy%22%2C%22remove%22%2C%22rename%22%2C%22health_status%22%2C%22update%22%5D%7D";
 /// Two thousand bytes a container is usual.
-const LIST_LIMIT: usize = 64 * 1024 * 1024;
+const LIST_LIMIT: usize = 32 * 1024 * 1024;
 const INSPECT_LIMIT: usize = 4 * 1024 * 1024;
 /// Longest time for one call, from connecting to the answer's end.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
