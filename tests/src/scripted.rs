@@ -169,7 +169,7 @@ fn list(containers: &HashMap<String, Container>) -> String {
         let names = [format!("/{}", container.name)];
         serde_json::json!({ "Id": id, "Names": names, "State": "running", "Status": "Up" })
     });
-    serde_json::Value::from_iter(entries).to_string()
+    entries.collect::<serde_json::Value>().to_string()
 }
 
 /// What Docker's API says of a container.

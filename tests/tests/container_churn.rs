@@ -22,6 +22,8 @@ use tests::{
 const ALIVE: usize = 200;
 /// One birth of so many is of an id that was there before.
 const AGAIN: usize = 10;
+/// The dead go quickly, or their number, which follows the machine's load, would hide a leak.
+const KEEP: &str = "--container.keep-dead=3s";
 /// A leak of one entry per birth takes more than this.
 const LEAST_LEAK: u64 = 1_024;
 /// What an allocator keeps and gives back at its own will.
@@ -126,11 +128,10 @@ struct Watching {
 }
 
 impl Watching {
-    fn start(how: &'static str, keep: &str, daemon: &Daemon, parent: &str) -> Self {
+    fn start(how: &'static str, daemon: &Daemon, parent: &str) -> Self {
         let docker = format!("--docker=unix://{}", daemon.socket().display());
-        let keep = format!("--container.keep-dead={keep}");
         let exporter =
-            Exporter::start(&[how, &docker, &keep, "--containerd=", "--podman=", "--scrape.share=0"]);
+            Exporter::start(&[how, &docker, KEEP, "--containerd=", "--podman=", "--scrape.share=0"]);
         let mut watching = Self { exporter, how, slots: None, early: 0 };
         let seen = || watching.page().value("container_last_seen", &[("id", parent)]).is_some();
         assert!(until(Duration::from_secs(10), seen), "{how}");
@@ -174,9 +175,8 @@ fn births_and_deaths_by_the_thousand() {
     let by_hand = births > 5_000;
     let daemon = Daemon::start(&folder.path().join("docker.sock"));
     let parent = Cgroup::new("churn");
-    let keep = if by_hand { "60s" } else { "3s" };
     let mut watching =
-        ["--ebpf=require", "--ebpf=off"].map(|how| Watching::start(how, keep, &daemon, parent.path()));
+        ["--ebpf=require", "--ebpf=off"].map(|how| Watching::start(how, &daemon, parent.path()));
     assert_eq!(watching.each_ref().map(|one| one.slots.is_some()), [true, false]);
 
     let mut churn = Churn {
@@ -204,17 +204,23 @@ fn births_and_deaths_by_the_thousand() {
         }
         if early_births == 0 && churn.born >= births / 4 {
             early_births = churn.born;
-            watching.iter_mut().for_each(|one| one.early = one.resident());
+            for one in &mut watching {
+                one.early = one.resident();
+            }
         }
     }
     let took = begun.elapsed();
     let late = watching.each_ref().map(Watching::resident);
-    watching.iter().for_each(|one| one.comes_to_show(ALIVE, &churn));
+    for one in &watching {
+        one.comes_to_show(ALIVE, &churn);
+    }
     let (lists, looks) = churn.daemon.asked();
     while !churn.alive.is_empty() {
         churn.death();
     }
-    watching.iter().for_each(|one| one.comes_to_show(0, &churn));
+    for one in &watching {
+        one.comes_to_show(0, &churn);
+    }
 
     let back = |one: &Watching| {
         let now = slots(&one.page());

@@ -58,16 +58,17 @@ fn page(exporter: &Exporter) -> Page {
     Page::parse(&text)
 }
 
-fn name_of(page: &Page, path: &str) -> Option<Option<String>> {
+/// The name of a cgroup, empty if it has none; none if it is not shown.
+fn name_of(page: &Page, path: &str) -> Option<String> {
     let labels = [("id", path)];
     let row = page.matching("container_last_seen", &labels).next()?;
-    Some(row.labels.get("name").cloned())
+    Some(row.labels.get("name").cloned().unwrap_or_default())
 }
 
 /// Waits until the cgroup is shown with this name, or without one.
 #[track_caller]
 fn comes_to_be(exporter: &Exporter, path: &str, name: Option<&str>) {
-    let is_so = || name_of(&page(exporter), path) == Some(name.map(str::to_owned));
+    let is_so = || name_of(&page(exporter), path).as_deref() == Some(name.unwrap_or_default());
     let so = until(Duration::from_mins(1), is_so);
     assert!(so, "{path} is {:?}, not {name:?}\n{}", name_of(&page(exporter), path), exporter.process.said());
 }
@@ -79,6 +80,9 @@ fn has_stayed_small(exporter: &Exporter) {
     eprintln!("{most} bytes at most");
     assert!(most < MOST_MEMORY, "{most} bytes resident");
 }
+
+/// What a request is for, what is answered to it, and what the log says then.
+type OfDaemon = (&'static str, fn(&mut UnixStream), &'static str);
 
 type Evil = Box<dyn Fn(&str, &mut UnixStream) + Send + Sync>;
 
@@ -214,7 +218,7 @@ fn whatever_a_daemon_does_the_rest_is_served_and_names_come_when_it_is_well() {
     if !live::root() {
         return;
     }
-    let list: &[(&str, fn(&mut UnixStream), &str)] = &[
+    let list: &[OfDaemon] = &[
         ("/containers/json", trickle, "no answer in time"),
         ("/containers/json", |stream| endless(stream, b"[", b"7,"), "larger than"),
         ("/containers/json", |stream| endless(stream, b"[[", b"7,"), "larger than"),
