@@ -92,6 +92,7 @@ fn what_runs_is_told_whatever_its_namespace(containerd: &Containerd) {
     let pids = [containerd.pid_of(one, "same"), containerd.pid_of(two, "same")];
     let metadata = client.told("same", |metadata| metadata.pid == Some(pids[0]));
     assert_eq!((metadata.name.as_str(), metadata.status), ("same", Status::Running));
+    assert_eq!(metadata.key, format!("{one}/same"));
     assert_eq!(metadata.image, IMAGE);
     let label =
         |key: &str| metadata.labels.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str());
@@ -153,7 +154,9 @@ fn a_life_is_told(containerd: &Containerd) {
     containerd.container(containerd.namespace(1), &["-d"], &hex, SLEEP);
     client.told(&hex, runs);
     client.follower.look(&hex);
-    assert_eq!(client.told(&hex, runs).cgroup, Some(format!("/{}/{hex}", containerd.namespace(1))));
+    let metadata = client.told(&hex, runs);
+    assert_eq!(metadata.cgroup, Some(format!("/{}/{hex}", containerd.namespace(1))));
+    assert_eq!(metadata.key, format!("{}/{hex}", containerd.namespace(1)), "events tell its end by this");
     let mut unknown = vec!["0".repeat(64)];
     unknown.extend(["nowhere/same", "a/b/c", "../..", "é"].map(str::to_owned));
     for id in &unknown {

@@ -163,7 +163,7 @@ impl Containerd {
         };
         let network = network(connection, namespace, &record).await?;
         let wrong = std::mem::take(&mut record.wrong);
-        Ok(Inspected { metadata: metadata(id, record, &task, network), wrong })
+        Ok(Inspected { metadata: metadata(namespace, id, record, &task, network), wrong })
     }
 }
 
@@ -225,8 +225,9 @@ async fn network(
     Ok(other.map_or(NetworkMode::Own, |task| NetworkMode::Container(task.id)))
 }
 
-fn metadata(id: &str, record: Record, task: &Task, network: NetworkMode) -> Metadata {
+fn metadata(namespace: &str, id: &str, record: Record, task: &Task, network: NetworkMode) -> Metadata {
     Metadata {
+        key: full_id(namespace, id).as_ref().to_owned(),
         name: record.name().unwrap_or(id).to_owned(),
         sandbox: record.is_sandbox(),
         image: record.image,

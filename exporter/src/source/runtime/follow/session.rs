@@ -217,7 +217,6 @@ impl<A: Api> Client<A> {
         let now = Instant::now();
         match found {
             Ok(mut found) => {
-                id.as_ref().clone_into(&mut found.metadata.key);
                 let dropped = self.keep.thin(&mut found.metadata);
                 let metadata = &found.metadata;
                 let runs = metadata.pid.is_some();
@@ -225,8 +224,10 @@ impl<A: Api> Client<A> {
                     matches!(metadata.status, Status::Created | Status::Restarting | Status::Running);
                 let outcome = if !runs && starting { Outcome::NotYet } else { Outcome::Done };
                 if self.looks.ended(id, outcome, now) != Next::Forgotten {
-                    self.complain(id, &found.wrong, dropped);
-                    self.remember(id, runs);
+                    // It may have been asked for by another name than events and lists have for it.
+                    let key = Id::from(metadata.key.as_str());
+                    self.complain(&key, &found.wrong, dropped);
+                    self.remember(&key, runs);
                     (self.answers)(Answer::Is(Box::new(found.metadata)));
                 }
             }
