@@ -37,6 +37,13 @@ pub enum Part {
     Containers,
 }
 
+impl SiteSettings {
+    /// Whether it has this very address; port 0 stands for another one each time.
+    fn serves_at(&self, address: &ListenAddress) -> bool {
+        address.socket.port() != 0 && self.listen.contains(address)
+    }
+}
+
 impl Part {
     /// The word in the log.
     pub fn word(self) -> &'static str {
@@ -62,6 +69,14 @@ impl WebSettings {
             telemetry_path: path(flags, "web.telemetry-path")?,
             prefix: String::new(),
         };
+        if let Some(twice) =
+            containers.iter().flat_map(|site| &site.listen).find(|address| node.serves_at(address))
+        {
+            let address = twice.socket;
+            return Err(ConfigError(format!(
+                "{address} is to serve containers alone, and by --web.listen-address the rest: give another port"
+            )));
+        }
         Ok(Self {
             sites: [Some(node), containers].into_iter().flatten().collect(),
             max_requests: max_requests.parse().map_err(|_| {
@@ -155,6 +170,7 @@ mod tests {
             ("-port=8080", &["node [::]:9100 /metrics", "containers [::]:8080 /metrics"]),
             ("-listen_ip=127.0.0.1", &["node [::]:9100 /metrics", "containers 127.0.0.1:8080 /metrics"]),
             ("-listen_ip ::1 -port 1", &["node [::]:9100 /metrics", "containers [::1]:1 /metrics"]),
+            ("-port=0 --web.listen-address=:0", &["node [::]:0 /metrics", "containers [::]:0 /metrics"]),
             ("-listen_ip=[::]", &["node [::]:9100 /metrics", "containers [::]:8080 /metrics"]),
             (
                 "--container.listen-address=:1 --container.listen-address=127.0.0.1:2 -port=3 \
@@ -175,6 +191,8 @@ mod tests {
             ("-port=1 -prometheus_endpoint=metrics", "--prometheus_endpoint"),
             ("-port=1 -url_base_prefix=x", "--url_base_prefix"),
             ("-port=1 --no-container", "--port"),
+            ("-port=9100", "--web.listen-address"),
+            ("--container.listen-address=[::1]:5 --web.listen-address=[::1]:5", "[::1]:5"),
             ("--container.listen-address=8080", "--container.listen-address"),
             ("--web.max-requests=many", "--web.max-requests"),
         ] {
