@@ -14,7 +14,7 @@ use super::{
     network::Network,
     oom::Told,
     roster::{Roster, Shared},
-    shape::Kind,
+    runtimes::Source,
     usage::{Count, Pace},
 };
 use crate::source::{
@@ -283,10 +283,10 @@ impl Census {
     }
 
     /// Takes in what a runtime says of a container.
-    pub fn named(&mut self, kind: Kind, answer: Answer) {
+    pub fn named(&mut self, source: Source, answer: Answer) {
         let roster = self.roster.clone();
         let mut roster = roster.lock();
-        self.names.take(kind, answer, &mut roster);
+        self.names.take(source, answer, &mut roster);
         self.retarget(&roster);
     }
 

@@ -21,7 +21,7 @@ use rustix::{
 use super::{
     census::Census,
     kernel::{Life, Lives},
-    shape::Kind,
+    runtimes::Source,
 };
 use crate::source::{
     cgroup::{
@@ -50,7 +50,7 @@ const NEXT_WALK: Duration = Duration::from_secs(10);
 /// What other threads tell this one.
 pub enum Message {
     /// What a runtime says of a container.
-    Known(Kind, Answer),
+    Known(Source, Answer),
     /// A cgroup is gone, and no event has told.
     Missed,
     /// To end.
@@ -190,7 +190,7 @@ impl Thread {
         self.census.read_all_kills();
         while let Ok(message) = self.inbox.try_recv() {
             match message {
-                Message::Known(kind, answer) => self.census.named(kind, answer),
+                Message::Known(source, answer) => self.census.named(source, answer),
                 Message::Missed if self.walked.elapsed() >= MISSED_WALK => self.walks_due = 1,
                 Message::Missed => {}
                 Message::End => return false,

@@ -10,7 +10,7 @@ use super::{
     identity::{Pod, Rules},
     network::Network,
     roster::Roster,
-    runtimes::Runtimes,
+    runtimes::{Runtimes, Source},
     shape::{self, Kind},
 };
 use crate::{
@@ -94,12 +94,15 @@ impl Names {
     }
 
     /// Takes in what a runtime says.
-    pub fn take(&mut self, kind: Kind, answer: Answer, roster: &mut Roster) {
+    pub fn take(&mut self, source: Source, answer: Answer, roster: &mut Roster) {
+        let kind = source.kind;
         match answer {
             Answer::Is(known) => {
-                self.take_pod(&known, roster);
-                self.take_place(&known, kind);
-                for entry in roster.all_mut().filter(|entry| is_of(entry, &known)) {
+                if source.user.is_none() {
+                    self.take_pod(&known, roster);
+                    self.take_place(&known, kind);
+                }
+                for entry in roster.all_mut().filter(|entry| is_of(entry, &known, source)) {
                     self.name(entry, &known, kind);
                 }
             }
@@ -177,13 +180,102 @@ impl Names {
 }
 
 /// Whether a cgroup, dead or alive, is that of a container. An answer comes a few times in a container's life.
-fn is_of(entry: &Entry, known: &Metadata) -> bool {
-    shape::container(&entry.path).is_some_and(|shape| shape.id == known.id)
-        || known.cgroup.as_ref().is_some_and(|path| path.as_bytes() == entry.path.bytes())
+fn is_of(entry: &Entry, known: &Metadata, source: Source) -> bool {
+    match shape::container(&entry.path) {
+        Some(shape) => shape.id == known.id && shape.user == source.user,
+        None => {
+            source.user.is_none()
+                && known.cgroup.as_deref().is_some_and(|path| path.as_bytes() == entry.path.bytes())
+        }
+    }
 }
 
 /// Whole seconds, as the reference shows them.
 #[expect(clippy::cast_possible_truncation, reason = "a moment that is out of range stays at the range's end")]
 fn whole(seconds: f64) -> i64 {
     seconds.floor() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::source::runtime::Keep;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    const POD: [(&str, &str); 3] = [
+        ("io.kubernetes.pod.name", "web-1"),
+        ("io.kubernetes.pod.namespace", "shop"),
+        ("io.kubernetes.pod.uid", "1-2"),
+    ];
+
+    fn names(style: LabelStyle) -> Names {
+        let keep = Arc::new(Keep::default());
+        Names::new(Rules { style, keep, runtimes_only: false, prefixes: Vec::new(), root: true }, None)
+    }
+
+    fn roster(paths: &[&str], names: &mut Names) -> Roster {
+        let mut roster = Roster::new(Duration::ZERO);
+        for path in paths {
+            let mut entry = Entry::new(CgroupPath::new(path.as_bytes()), Default::default());
+            names.introduce(&mut entry, Instant::now());
+            roster.insert(entry);
+        }
+        roster
+    }
+
+    fn shown(roster: &Roster, path: &str) -> String {
+        let entry = roster.living.get(&CgroupPath::new(path.as_bytes())).expect("is there");
+        String::from_utf8_lossy(entry.labels.text()).into_owned()
+    }
+
+    fn named(name: &str) -> Metadata {
+        Metadata { name: name.to_owned(), ..Metadata::of(ID) }
+    }
+
+    #[test]
+    fn a_user_s_runtime_names_what_is_the_user_s_alone() {
+        let of_root = format!("/machine.slice/libpod-{ID}.scope");
+        let of_user = format!("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope");
+        let mut names = names(LabelStyle::Cadvisor);
+        let mut roster = roster(&[&of_root, &of_user, "/default/db"], &mut names);
+        let user = Source { kind: Kind::Podman, user: Some(1000) };
+        let placed = Metadata { cgroup: Some("/default/db".to_owned()), ..named("mine") };
+        names.take(user, Answer::Is(Box::new(placed)), &mut roster);
+        assert_eq!(shown(&roster, &of_user), format!(r#"id="{of_user}",name="mine""#));
+        assert_eq!(shown(&roster, &of_root), format!(r#"id="{of_root}""#));
+        assert_eq!(shown(&roster, "/default/db"), r#"id="/default/db""#);
+
+        let root = Source { kind: Kind::Podman, user: None };
+        names.take(root, Answer::Is(Box::new(named("theirs"))), &mut roster);
+        assert!(shown(&roster, &of_user).contains("mine") && shown(&roster, &of_root).contains("theirs"));
+    }
+
+    #[test]
+    fn docker_s_word_stands_above_containerd_s() {
+        let path = format!("/docker/{ID}");
+        let mut names = names(LabelStyle::Cadvisor);
+        let mut roster = roster(&[&path], &mut names);
+        for (kind, name) in [(Kind::Containerd, "id"), (Kind::Docker, "web"), (Kind::Containerd, "id")] {
+            names.take(Source { kind, user: None }, Answer::Is(Box::new(named(name))), &mut roster);
+        }
+        assert!(shown(&roster, &path).contains(r#"name="web""#), "{}", shown(&roster, &path));
+    }
+
+    #[test]
+    fn a_pod_s_cgroup_waits_for_its_name_and_loses_it_with_its_life() {
+        let (pod, container) = ("/kubepods/pod1-2", format!("/kubepods/pod1-2/{ID}"));
+        let mut names = names(LabelStyle::Kubelet);
+        let mut roster = roster(&[pod, &container], &mut names);
+        let path = CgroupPath::new(pod.as_bytes());
+        assert!(roster.living.get(&path).is_some_and(|entry| entry.waits_until.is_some()));
+        let labels = POD.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+        let known = Metadata { labels, ..named("c") };
+        names.take(Source { kind: Kind::Containerd, user: None }, Answer::Is(Box::new(known)), &mut roster);
+        assert_eq!(shown(&roster, pod), format!(r#"id="{pod}",namespace="shop",pod="web-1""#));
+        assert!(roster.living.get(&path).is_some_and(|entry| entry.waits_until.is_none()));
+        names.forget(&path);
+        assert!(names.pods.is_empty());
+    }
 }

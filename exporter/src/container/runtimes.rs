@@ -45,6 +45,15 @@ pub struct Runtimes {
     of_users: HashMap<(Kind, u32), Runtime>,
 }
 
+/// Whose word something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The kind of the runtime.
+    pub kind: Kind,
+    /// The user whose own runtime it is; none for root's. A user's is believed of what lies in the user's slice alone.
+    pub user: Option<u32>,
+}
+
 #[derive(Debug)]
 struct Runtime {
     kind: Kind,
@@ -63,11 +72,12 @@ impl Runtimes {
         let (followers, of_users) = (Followers::start()?, HashMap::new());
         let mut runtimes = Self { followers, keep, post, users, of_root: Vec::new(), of_users };
         for (kind, socket) in [(Kind::Docker, docker), (Kind::Podman, podman)] {
-            let runtime = socket.map(|socket| runtimes.follow_docker(kind, socket));
+            let runtime = socket.map(|socket| runtimes.follow_docker(Source::of_root(kind), socket));
             runtimes.of_root.extend(runtime);
         }
         if let Some(socket) = crio {
-            let runtime = runtimes.follow(Kind::Crio, socket.clone(), Cri::new("cri-o", socket));
+            let runtime =
+                runtimes.follow(Source::of_root(Kind::Crio), socket.clone(), Cri::new("cri-o", socket));
             runtimes.of_root.push(runtime);
         }
         if let Some(socket) = containerd {
@@ -78,7 +88,7 @@ impl Runtimes {
             if let Some(namespace) = namespace {
                 api = api.only(&namespace);
             }
-            let runtime = runtimes.follow(Kind::Containerd, socket, api);
+            let runtime = runtimes.follow(Source::of_root(Kind::Containerd), socket, api);
             runtimes.of_root.push(runtime);
         }
         Ok(runtimes)
@@ -127,20 +137,26 @@ impl Runtimes {
             self.of_users.retain(|_, runtime| runtime.socket.exists());
         }
         if self.of_users.len() < MOST_USERS && (is_waited_for || socket.exists()) {
-            let runtime = self.follow_docker(kind, socket);
+            let runtime = self.follow_docker(Source { kind, user: Some(user) }, socket);
             self.of_users.insert((kind, user), runtime);
         }
     }
 
-    fn follow_docker(&self, kind: Kind, socket: PathBuf) -> Runtime {
-        let name = if kind == Kind::Podman { "podman" } else { "docker" };
-        self.follow(kind, socket.clone(), Docker::new(name, socket))
+    fn follow_docker(&self, source: Source, socket: PathBuf) -> Runtime {
+        let name = if source.kind == Kind::Podman { "podman" } else { "docker" };
+        self.follow(source, socket.clone(), Docker::new(name, socket))
     }
 
-    fn follow(&self, kind: Kind, socket: PathBuf, api: impl Api) -> Runtime {
+    fn follow(&self, source: Source, socket: PathBuf, api: impl Api) -> Runtime {
         let post = self.post.clone();
-        let answer = move |answer| post.send(Message::Known(kind, answer));
+        let answer = move |answer| post.send(Message::Known(source, answer));
         let follower = self.followers.follow(api, Pace::default(), Arc::clone(&self.keep), answer);
-        Runtime { kind, socket, follower }
+        Runtime { kind: source.kind, socket, follower }
+    }
+}
+
+impl Source {
+    const fn of_root(kind: Kind) -> Self {
+        Self { kind, user: None }
     }
 }
