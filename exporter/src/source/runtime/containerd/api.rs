@@ -4,22 +4,20 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::time::timeout;
-
 use super::super::follow::{Api, Error, Event, Events, Id, Inspected, Listed};
 use super::super::grpc::wire::{Malformed, Value, Writer, last, repeated, text};
-use super::super::grpc::{Client, Connection, EVENT_LIMIT, Method, Stream, is_refusal};
+use super::super::grpc::{Client, Connection, EVENT_LIMIT, Method, Stream, is_refusal, within};
 use super::super::oci::Network;
 use super::super::{Metadata, NetworkMode, Status};
 use super::record::{self, Record, Task, full_id, is_name};
 
-const VERSION: Method = method("/containerd.services.version.v1.Version/Version", SMALL);
-const SUBSCRIBE: Method = method("/containerd.services.events.v1.Events/Subscribe", EVENT_LIMIT);
-const NAMESPACES: Method = method("/containerd.services.namespaces.v1.Namespaces/List", SMALL);
-const CONTAINER: Method = method("/containerd.services.containers.v1.Containers/Get", 4 * SMALL);
-const TASK: Method = method("/containerd.services.tasks.v1.Tasks/Get", SMALL);
+const VERSION: Method = Method::new("/containerd.services.version.v1.Version/Version", SMALL);
+const SUBSCRIBE: Method = Method::new("/containerd.services.events.v1.Events/Subscribe", EVENT_LIMIT);
+const NAMESPACES: Method = Method::new("/containerd.services.namespaces.v1.Namespaces/List", SMALL);
+const CONTAINER: Method = Method::new("/containerd.services.containers.v1.Containers/Get", 4 * SMALL);
+const TASK: Method = Method::new("/containerd.services.tasks.v1.Tasks/Get", SMALL);
 /// A hundred bytes a task is usual.
-const TASKS: Method = method("/containerd.services.tasks.v1.Tasks/List", 64 * SMALL);
+const TASKS: Method = Method::new("/containerd.services.tasks.v1.Tasks/List", 64 * SMALL);
 
 const SMALL: usize = 1024 * 1024;
 /// More namespaces than anybody has; Kubernetes has one.
@@ -40,10 +38,6 @@ const TOPICS: [&str; 7] = [
 ];
 /// A container as old as this without a process is one that ended.
 const YOUNG: f64 = 60.0;
-
-const fn method(path: &'static str, limit: usize) -> Method {
-    Method { path, limit }
-}
 
 /// Longest time for one call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -265,20 +259,12 @@ impl Api for Containerd {
     }
 
     async fn list(&self) -> Result<Vec<Listed>, Error> {
-        bounded(self.client.timeout * CALLS, TASKS.path, self.list_all()).await
+        within(self.client.timeout * CALLS, TASKS.path, self.list_all()).await
     }
 
     async fn look(&self, id: &Id) -> Result<Inspected, Error> {
-        bounded(self.client.timeout * CALLS, CONTAINER.path, self.look_anywhere(id)).await
+        within(self.client.timeout * CALLS, CONTAINER.path, self.look_anywhere(id)).await
     }
-}
-
-async fn bounded<T>(
-    within: Duration,
-    call: &'static str,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    timeout(within, work).await.map_err(|_| Error::Late { call })?
 }
 
 /// The stream of events.

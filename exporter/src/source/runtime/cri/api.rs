@@ -6,21 +6,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::timeout;
-
 use super::super::follow::{Api, Error, Event, Events, Id, Inspected, Listed};
 use super::super::grpc::wire::{Writer, repeated, text};
-use super::super::grpc::{Client, Connection, EVENT_LIMIT, Method, Stream, is_refusal};
+use super::super::grpc::{Client, Connection, EVENT_LIMIT, Method, Stream, is_refusal, within};
 use super::super::oci::Network;
 use super::super::{Metadata, NetworkMode, Status};
 use super::status::{self, Name, Told, is_id};
 
-const VERSION: Method = method("/runtime.v1.RuntimeService/Version", MEGABYTE);
-const CONTAINERS: Method = method("/runtime.v1.RuntimeService/ListContainers", 64 * MEGABYTE);
-const PODS: Method = method("/runtime.v1.RuntimeService/ListPodSandbox", 64 * MEGABYTE);
-const CONTAINER: Method = method("/runtime.v1.RuntimeService/ContainerStatus", 4 * MEGABYTE);
-const POD: Method = method("/runtime.v1.RuntimeService/PodSandboxStatus", 4 * MEGABYTE);
-const EVENTS: Method = method("/runtime.v1.RuntimeService/GetContainerEvents", EVENT_LIMIT);
+const VERSION: Method = Method::new("/runtime.v1.RuntimeService/Version", MEGABYTE);
+const CONTAINERS: Method = Method::new("/runtime.v1.RuntimeService/ListContainers", 64 * MEGABYTE);
+const PODS: Method = Method::new("/runtime.v1.RuntimeService/ListPodSandbox", 64 * MEGABYTE);
+const CONTAINER: Method = Method::new("/runtime.v1.RuntimeService/ContainerStatus", 4 * MEGABYTE);
+const POD: Method = Method::new("/runtime.v1.RuntimeService/PodSandboxStatus", 4 * MEGABYTE);
+const EVENTS: Method = Method::new("/runtime.v1.RuntimeService/GetContainerEvents", EVENT_LIMIT);
 
 const MEGABYTE: usize = 1024 * 1024;
 /// A list and a look take several calls; together no longer than so many.
@@ -29,10 +27,6 @@ const CALLS: u32 = 4;
 const EMPTY_LIMIT: usize = 4096;
 /// Sends each event to all who listen. With others one listener takes the events from the next, the kubelet.
 const BROADCASTS: &str = "cri-o";
-
-const fn method(path: &'static str, limit: usize) -> Method {
-    Method { path, limit }
-}
 
 /// Longest time for one call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -248,24 +242,16 @@ impl Api for Cri {
     }
 
     async fn events(&self) -> Result<Option<CriEvents>, Error> {
-        bounded(self.client.timeout * CALLS, EVENTS.path, self.open_events()).await
+        within(self.client.timeout * CALLS, EVENTS.path, self.open_events()).await
     }
 
     async fn list(&self) -> Result<Vec<Listed>, Error> {
-        bounded(self.client.timeout * CALLS, CONTAINERS.path, self.list_all()).await
+        within(self.client.timeout * CALLS, CONTAINERS.path, self.list_all()).await
     }
 
     async fn look(&self, id: &Id) -> Result<Inspected, Error> {
-        bounded(self.client.timeout * CALLS, CONTAINER.path, self.look_at(id)).await
+        within(self.client.timeout * CALLS, CONTAINER.path, self.look_at(id)).await
     }
-}
-
-async fn bounded<T>(
-    within: Duration,
-    call: &'static str,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    timeout(within, work).await.map_err(|_| Error::Late { call })?
 }
 
 /// The stream of events.

@@ -44,6 +44,10 @@ pub(super) struct Method {
 }
 
 impl Method {
+    pub(super) const fn new(path: &'static str, limit: usize) -> Self {
+        Self { path, limit }
+    }
+
     pub(super) fn malformed(&self, _: Malformed) -> Error {
         Error::Malformed { call: self.path }
     }
@@ -249,6 +253,15 @@ impl Messages {
         let mut whole = Bytes::from(std::mem::replace(&mut self.rest, more));
         Ok(Some(whole.split_off(PREFIX)))
     }
+}
+
+/// Several calls, with one limit for all.
+pub(super) async fn within<T>(
+    limit: Duration,
+    call: &'static str,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    timeout(limit, work).await.map_err(|_| Error::Late { call })?
 }
 
 fn failed(call: &'static str, source: h2::Error) -> Error {
