@@ -144,6 +144,7 @@ fn groups_that_are_not_asked_for_are_not_written() {
         assert!(
             name.starts_with("container_spec_")
                 || name.starts_with("machine_")
+                || name == "cadvisor_version_info"
                 || name == "container_scrape_error"
                 || name == "nodetally_figure_source",
             "{name}"
