@@ -2,10 +2,11 @@
 
 use exporter::source::{
     cgroup::{layout, reading},
-    cpu, mount, netdev, stat, text,
+    cpu, kmsg, mount, netdev, stat, text,
 };
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    kmsg::fuzz(input);
     let _ = (reading::cpu_stat(input), reading::cpu_stat_v1(input), reading::cpuacct_stat(input, 100));
     let _ = (reading::memory_stat(input), reading::memory_stat_v1(input), reading::memory_events(input));
     let _ = (layout::mounts(input), layout::numbers(input));

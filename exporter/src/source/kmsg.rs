@@ -152,6 +152,15 @@ impl Reading {
 const NEW: &[u8] = b"oom-kill:constraint=";
 const OLD: &[u8] = b"Task in ";
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub fn fuzz(records: &[u8]) {
+    let mut reading = Reading::default();
+    for record in records.split(|&byte| byte == 0) {
+        let _ = reading.take(record);
+    }
+}
+
 /// `oom-kill:constraint=C,...,task_memcg=PATH,task=NAME,pid=1,uid=2`, since Linux 5.0.
 fn new_form(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let at = memchr::memmem::rfind(line, b",uid=")?;

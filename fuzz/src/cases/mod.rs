@@ -57,6 +57,7 @@ pub static SEEDS: &[(&str, &[&[u8]])] = &[
         b"user 5\nsystem 6\n",
         b"25 19 0:22 /a /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n30 19 0:9 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n",
         b"12:cpu,cpuacct:/a/b\n1:name=systemd:/x\n0::/init.scope\n",
+        b"6,1,2,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),oom_memcg=/a,task_memcg=/a/\\x5cb\06,2,2,c;,task=x,pid=7,uid=0\n\03,3,2,-;Memory cgroup out of memory: Killed process 7 (x)\n\06,4,2,-;Task in /a killed as a result of limit of /a\n",
     ]),
     ("request", &[
         b"collect[]=cpu&collect%5B%5D=mem+info\ntext/plain;version=0.0.4;q=0.5;escaping=dots,*/*;q=0.1\ngzip;q=1.0, identity; q=0\n2.5",
