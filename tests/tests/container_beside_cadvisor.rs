@@ -20,6 +20,9 @@ use tests::{
 /// Variables of containers that are shown, by the beginning of their names; both know the flag.
 const VARIABLES: &str = "-docker_env_metadata_whitelist=APP_,lower";
 
+/// Whatever else runs on this machine is for neither to name.
+const ALONE: [&str; 4] = ["--containerd=", "--crio=", "--podman=", "--scrape.share=0"];
+
 type Labels = BTreeMap<String, String>;
 
 /// Two keys of it are one label, for which the reference takes either value by chance.
@@ -46,7 +49,7 @@ fn both_see_the_same_containers() {
     import_busybox(&docker);
     let socket = format!("--docker=unix://{}", docker.socket().display());
     // Ours is there from the start, and has to follow; the reference comes when all has settled.
-    let ours = Exporter::start(&[&socket, VARIABLES, "--scrape.share=0"]);
+    let ours = Exporter::start(&[&[socket.as_str(), VARIABLES][..], &ALONE].concat());
     let containers = containers(&docker);
     let _slices = Slices::missing("/system.slice");
     let mut groups = cgroups();
@@ -93,7 +96,7 @@ fn restricted_alike(docker: &Docker, kept: &str) {
     .enumerate()
     {
         let socket = format!("--docker=unix://{}", docker.socket().display());
-        let ours = Exporter::start(&[flags, &[&socket, "--scrape.share=0"][..]].concat());
+        let ours = Exporter::start(&[*flags, &[socket.as_str()], &ALONE].concat());
         let Some(cadvisor) = Cadvisor::start(&docker.socket(), flags) else { return };
         let all = |page: &Page| -> BTreeSet<Labels> {
             page.matching("container_last_seen", &[]).map(|row| reviewed(&row.labels)).collect()

@@ -17,7 +17,7 @@ use crate::{
     config::LabelStyle,
     source::{
         cgroup::CgroupPath,
-        runtime::{Answer, Metadata, NetworkMode},
+        runtime::{Answer, Metadata, NetworkMode, Status},
     },
 };
 
@@ -142,7 +142,9 @@ impl Names {
         }
         entry.named_by = Some(kind);
         entry.is_hidden = self.rules.hide(&entry.path, true);
-        entry.labels = self.rules.of_container(&entry.path, known, kind);
+        let ended =
+            (entry.died.is_some() && known.status == Status::Restarting).then(|| before_restart(known));
+        entry.labels = self.rules.of_container(&entry.path, ended.as_ref().unwrap_or(known), kind);
         entry.waits_until = None;
         entry.health = known.health;
         if let Some(created) = known.created {
@@ -177,6 +179,11 @@ impl Names {
         }
         self.pods.insert(uid.to_owned(), pod);
     }
+}
+
+/// A container as it was in the run that ended: the restart to come is counted already.
+fn before_restart(known: &Metadata) -> Metadata {
+    Metadata { restart_count: known.restart_count.saturating_sub(1), ..known.clone() }
 }
 
 /// Whether a cgroup, dead or alive, is that of a container. An answer comes a few times in a container's life.
@@ -277,5 +284,33 @@ mod tests {
         assert!(roster.living.get(&path).is_some_and(|entry| entry.waits_until.is_none()));
         names.forget(&path);
         assert!(names.pods.is_empty());
+    }
+
+    #[test]
+    fn a_run_that_ended_has_its_own_number_of_restarts() {
+        let path = CgroupPath::new(format!("/docker/{ID}").as_bytes());
+        let docker = Source { kind: Kind::Docker, user: None };
+        let known = |restart_count| {
+            let status = Status::Restarting;
+            Answer::Is(Box::new(Metadata { restart_count, status, ..Metadata::of(ID) }))
+        };
+        let labels = |roster: &mut Roster| -> Vec<String> {
+            roster.all_mut().map(|entry| String::from_utf8_lossy(entry.labels.text()).into_owned()).collect()
+        };
+        let mut names = names(LabelStyle::Cadvisor);
+        let mut roster = Roster::new(Duration::from_mins(1));
+        let mut entry = Entry::new(path.clone(), Default::default());
+        entry.usage.read_file(1, None);
+        roster.insert(entry);
+        roster.bury(&path, Instant::now());
+        let second = [format!(r#"container_label_restartcount="2",id="/docker/{ID}""#)];
+        for count in [3, 4] {
+            // The first is of this end, the next of a later one.
+            names.take(docker, known(count), &mut roster);
+            assert_eq!(labels(&mut roster), second);
+        }
+        roster.insert(Entry::new(path, Default::default()));
+        names.take(docker, known(2), &mut roster);
+        assert_eq!(labels(&mut roster), second, "a run that begins");
     }
 }
