@@ -334,7 +334,7 @@ fn many_clients_at_once_are_served_or_told_to_come_again() {
         }
     }
     assert!(served >= 40, "{served} of {CLIENTS} served");
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", begun.elapsed());
     exporter.page();
 }
 

@@ -94,12 +94,12 @@ fn follow(cri: &Cri) -> Following {
 
 impl Following {
     fn next(&self) -> Answer {
-        self.answers.recv_timeout(Duration::from_secs(20)).unwrap()
+        self.answers.recv_timeout(Duration::from_mins(1)).unwrap()
     }
 
     /// Waits for an answer about `id` that fits.
     fn told(&self, id: &str, fits: impl Fn(&Metadata) -> bool) -> Metadata {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_mins(1);
         let mut heard = Vec::new();
         while let Ok(answer) = self.answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             match answer {
