@@ -233,8 +233,9 @@ pub(super) fn event(line: &[u8]) -> Result<Event, Malformed> {
     let line: EventLine = serde_json::from_slice(line).map_err(|_| Malformed)?;
     let actor = line.actor.get().and_then(|actor| actor.id.get()).filter(|id| is_id(id));
     let (Some(action), Some(id)) = (line.action.get(), actor) else { return Ok(Event::Other) };
-    // "health_status: healthy" carries its news behind the colon.
     Ok(match action.split(':').next().unwrap_or_default() {
+        // Docker has the news behind a colon. Podman 4.3 has none, and a look at once may still see the old state.
+        "health_status" if !action.contains(':') => Event::Unsettled(id.into()),
         "destroy" | "remove" => Event::Gone(id.into()),
         "start" | "die" | "died" | "rename" | "health_status" | "update" => Event::Changed(id.into()),
         _ => Event::Other,
@@ -364,6 +365,7 @@ mod tests {
         for (action, expected) in [
             ("start", Event::Changed("a1".into())),
             ("health_status: healthy", Event::Changed("a1".into())),
+            ("health_status", Event::Unsettled("a1".into())),
             ("destroy", Event::Gone("a1".into())),
             ("exec_start: sh -c true", Event::Other),
         ] {

@@ -42,6 +42,8 @@ struct Look {
     tries: u32,
     /// News came while the look was under way: what it finds may be stale.
     again: bool,
+    /// When to look once more though all is known.
+    confirm: Option<Instant>,
 }
 
 /// The looks to come, ordered by when they are due.
@@ -76,9 +78,16 @@ impl Looks {
         if self.by_id.len() >= LIMIT {
             return false;
         }
-        self.by_id.insert(Id::clone(id), Look { due: Some(now), tries: 0, again: false });
+        self.by_id.insert(Id::clone(id), Look { due: Some(now), tries: 0, again: false, confirm: None });
         self.order.insert((now, Id::clone(id)));
         true
+    }
+
+    /// Wants `id`, which was asked for, looked at once more at that time.
+    pub(super) fn confirm(&mut self, id: &Id, at: Instant) {
+        if let Some(look) = self.by_id.get_mut(id) {
+            look.confirm = Some(at);
+        }
     }
 
     /// When the next look is due.
@@ -105,6 +114,11 @@ impl Looks {
         let wait = if look.again {
             look.tries = 0;
             Duration::ZERO
+        } else if outcome == Outcome::Done
+            && let Some(at) = look.confirm.take()
+        {
+            look.tries = 0;
+            at.saturating_duration_since(now)
         } else if outcome == Outcome::Done || outcome == Outcome::NotYet && look.tries >= self.pace.tries {
             self.by_id.remove(id);
             return Next::Over;
@@ -162,6 +176,19 @@ mod tests {
         assert_eq!(looks.take(now), Some(Id::clone(&id)));
         assert_eq!(looks.ended(&id, Outcome::Done, now), Next::Over);
         assert_eq!((looks.next_due(), looks.by_id.len()), (None, 0));
+    }
+
+    #[test]
+    fn what_may_not_show_at_once_is_looked_at_twice() {
+        let (now, id) = (Instant::now(), Id::from("a"));
+        let mut looks = Looks::new(PACE);
+        looks.ask(&id, now);
+        looks.confirm(&id, now + ms(1000));
+        assert_eq!(looks.take(now), Some(Id::clone(&id)));
+        assert_eq!(looks.ended(&id, Outcome::Done, now + ms(10)), Next::Again);
+        assert_eq!(looks.next_due(), Some(now + ms(1000)));
+        assert_eq!(looks.take(now + ms(1000)), Some(Id::clone(&id)));
+        assert_eq!(looks.ended(&id, Outcome::Done, now + ms(1010)), Next::Over);
     }
 
     #[test]

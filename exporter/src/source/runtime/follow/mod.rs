@@ -58,6 +58,8 @@ pub trait Events {
 pub enum Event {
     /// Something about the container changed.
     Changed(Id),
+    /// As [`Event::Changed`], but it may be a moment until a look shows it.
+    Unsettled(Id),
     /// The container was taken away.
     Gone(Id),
     /// Of no interest.

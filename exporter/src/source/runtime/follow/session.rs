@@ -22,6 +22,8 @@ const GOOD_SESSION: Duration = Duration::from_secs(10);
 const WAIT_LEAST: Duration = Duration::from_millis(500);
 /// A runtime that never was there is looked for so often; a container's birth, which it may know of, at once.
 const ABSENT: Duration = Duration::from_mins(1);
+/// How long after an unsettled event all is as it told.
+const SETTLED: Duration = Duration::from_secs(1);
 /// Without an event stream all is listed again this often.
 const LIST_EVERY: Duration = Duration::from_mins(1);
 
@@ -203,6 +205,11 @@ impl<A: Api> Client<A> {
         match event {
             Event::Changed(id) => {
                 self.looks.ask(&id, Instant::now());
+            }
+            Event::Unsettled(id) => {
+                let now = Instant::now();
+                self.looks.ask(&id, now);
+                self.looks.confirm(&id, now + SETTLED);
             }
             Event::Gone(id) => {
                 self.looks.forget(&id);
