@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, kill_process};
+
 use crate::{
     cgroup::mounted,
     image::{BUSYBOX, busybox_root},
@@ -104,16 +106,32 @@ fn service(mounts: &Mounts, at: &Path) -> Command {
     command
 }
 
+/// The monitor of what was run by `exec` waits for five minutes before it cleans up.
+fn end_monitors(dir: &Path) {
+    let dir = dir.display().to_string();
+    for entry in fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok) {
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line);
+        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+        if let Some(pid) = pid.filter(|_| line.contains("conmon\0") && line.contains(&dir)) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
 impl Drop for Podman {
     fn drop(&mut self) {
         let _ = self.command(&["rm", "--force", "--all", "--time", "0"]).output();
         self.service.signal(Signal::TERM);
         let _ = self.service.wait(Duration::from_secs(20));
+        end_monitors(self.dir.path());
         for hierarchy in mounted() {
             // Only when no other podman uses it: a folder with children is not removed.
             let parent = hierarchy.mount.join("libpod_parent");
-            let _ = fs::remove_dir(parent.join("conmon"));
-            let _ = fs::remove_dir(parent);
+            until(Duration::from_secs(2), || {
+                let _ = fs::remove_dir(parent.join("conmon"));
+                fs::remove_dir(&parent).is_ok() || !parent.exists()
+            });
         }
     }
 }
