@@ -1,37 +1,19 @@
 //! The runtime client against a real Docker engine.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+mod runtime_support;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use exporter::source::runtime::docker::Docker as Client;
-use exporter::source::runtime::follow::{Follower, Followers, Pace};
-use exporter::source::runtime::{Answer, Health, Keep, Metadata, NetworkMode, Status};
+use exporter::source::runtime::{Answer, Health, Metadata, NetworkMode, Status};
+use runtime_support::Following;
 use rustix::process::{Pid, Signal, kill_process};
 use tests::docker::Docker;
 use tests::image::{BUSYBOX, import_busybox};
 
-fn client(docker: &Docker) -> (Followers, Follower, Receiver<Answer>) {
-    let (sender, answers) = channel();
-    let followers = Followers::start().unwrap();
-    let keep = Arc::new(Keep { variables: vec!["APP_".to_owned()], ..Keep::default() });
-    let answer = move |answer| drop(sender.send(answer));
-    let client = followers.follow(Client::new("docker", docker.socket()), Pace::default(), keep, answer);
-    (followers, client, answers)
-}
-
-/// Waits for an answer about `id` that fits.
-fn told(answers: &Receiver<Answer>, id: &str, fits: impl Fn(&Metadata) -> bool) -> Metadata {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let mut last = None;
-    while let Ok(answer) = answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-        match answer {
-            Answer::Is(metadata) if metadata.id == id && fits(&metadata) => return *metadata,
-            answer => last = Some(answer),
-        }
-    }
-    panic!("not told of {id}; last heard: {last:?}");
+fn client(docker: &Docker) -> Following {
+    Following::of(Client::new("docker", docker.socket()))
 }
 
 fn now() -> f64 {
@@ -72,8 +54,8 @@ fn all_of_a_life_is_told(docker: &Docker) {
         "1000",
     ]);
     let after = now();
-    let (_followers, client, answers) = client(docker);
-    let metadata = told(&answers, &old, runs);
+    let client = client(docker);
+    let metadata = client.told(&old, runs);
     assert_eq!((metadata.name.as_str(), metadata.image.as_str()), ("old", BUSYBOX));
     let labels = [("a".to_owned(), "ü b".to_owned()), ("x.y/z".to_owned(), "1".to_owned())];
     assert_eq!(metadata.labels, labels);
@@ -88,41 +70,44 @@ fn all_of_a_life_is_told(docker: &Docker) {
 
     // One that is looked at before it starts, as when its cgroup is found first.
     let born = docker.run(&["create", "--name", "born", "--network", "host", BUSYBOX, "sleep", "1000"]);
-    client.look(&born);
-    let metadata = told(&answers, &born, |_| true);
+    client.follower.look(&born);
+    let metadata = client.told(&born, |_| true);
     assert_eq!((metadata.pid, metadata.started, metadata.status), (None, None, Status::Created));
     assert_eq!((metadata.name.as_str(), metadata.network), ("born", NetworkMode::Host));
     docker.run(&["start", "born"]);
-    assert_eq!(told(&answers, &born, runs).pid, Some(pid_of(docker, &born)));
+    assert_eq!(client.told(&born, runs).pid, Some(pid_of(docker, &born)));
 
     // Networks.
     let none = docker.container(&["--network", "none", BUSYBOX, "sleep", "1000"]);
-    assert_eq!(told(&answers, &none, runs).network, NetworkMode::None);
+    assert_eq!(client.told(&none, runs).network, NetworkMode::None);
     let joined = docker.container(&["--network", "container:old", BUSYBOX, "sleep", "1000"]);
-    assert_eq!(told(&answers, &joined, runs).network, NetworkMode::Container(old.clone()));
+    assert_eq!(client.told(&joined, runs).network, NetworkMode::Container(old.clone()));
 
     // A new name, a new run, a health check, an end.
     docker.run(&["rename", "old", "young"]);
-    told(&answers, &old, |metadata| metadata.name == "young");
+    client.told(&old, |metadata| metadata.name == "young");
     docker.run(&["restart", "-t", "0", "young"]);
     let pid = Some(pid_of(docker, &old));
-    let again = told(&answers, &old, |metadata| metadata.pid == pid);
+    let again = client.told(&old, |metadata| metadata.pid == pid);
     assert!(again.started > Some(started) && again.created == Some(created), "{again:?}");
     let checks = ["--health-cmd", "test -e /tmp/well", "--health-interval", "1s", "--health-retries", "1"];
     let checked = docker.container(&[&checks[..], &[BUSYBOX, "sleep", "1000"]].concat());
-    told(&answers, &checked, |metadata| metadata.health == Some(Health::Unhealthy));
+    client.told(&checked, |metadata| metadata.health == Some(Health::Unhealthy));
     docker.run(&["exec", &checked, "sh", "-c", "echo > /tmp/well"]);
-    told(&answers, &checked, |metadata| metadata.health == Some(Health::Healthy));
+    client.told(&checked, |metadata| metadata.health == Some(Health::Healthy));
     docker.run(&["kill", &born]);
-    assert_eq!(told(&answers, &born, |metadata| metadata.pid.is_none()).status, Status::Exited);
+    assert_eq!(client.told(&born, |metadata| metadata.pid.is_none()).status, Status::Exited);
     docker.run(&["rm", "born"]);
     let gone = Answer::Gone { id: born };
-    while answers.recv_timeout(Duration::from_secs(20)).unwrap() != gone {}
+    while client.answers.recv_timeout(Duration::from_secs(20)).unwrap() != gone {}
 
     // An id that no container has.
     let unknown = "0".repeat(64);
-    client.look(&unknown);
-    assert_eq!(answers.recv_timeout(Duration::from_secs(30)).unwrap(), Answer::Unknown { id: unknown });
+    client.follower.look(&unknown);
+    assert_eq!(
+        client.answers.recv_timeout(Duration::from_secs(30)).unwrap(),
+        Answer::Unknown { id: unknown }
+    );
 }
 
 fn a_standstill_only_delays(docker: &Docker) {
@@ -130,16 +115,16 @@ fn a_standstill_only_delays(docker: &Docker) {
     let daemon: i32 =
         std::fs::read_to_string(docker.socket().with_file_name("pid")).unwrap().trim().parse().unwrap();
     let daemon = Pid::from_raw(daemon).unwrap();
-    let (_followers, client, answers) = client(docker);
-    told(&answers, &id, |_| true);
-    while answers.recv_timeout(Duration::from_millis(500)).is_ok() {}
+    let client = client(docker);
+    client.told(&id, |_| true);
+    while client.answers.recv_timeout(Duration::from_millis(500)).is_ok() {}
     kill_process(daemon, Signal::STOP).unwrap();
-    client.look(&id);
+    client.follower.look(&id);
     // Longer than a call may take.
-    let heard = answers.recv_timeout(Duration::from_secs(6));
+    let heard = client.answers.recv_timeout(Duration::from_secs(6));
     kill_process(daemon, Signal::CONT).unwrap();
     assert!(heard.is_err(), "{heard:?}");
-    told(&answers, &id, |metadata| metadata.name == "first");
+    client.told(&id, |metadata| metadata.name == "first");
     let later = docker.container(&["--name", "later", BUSYBOX, "sleep", "1000"]);
-    told(&answers, &later, |metadata| metadata.name == "later");
+    client.told(&later, |metadata| metadata.name == "later");
 }

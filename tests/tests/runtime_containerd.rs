@@ -1,63 +1,19 @@
 //! The client of containerd against a real one.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+mod runtime_support;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use exporter::source::runtime::containerd::Containerd as Client;
-use exporter::source::runtime::follow::{Follower, Followers, Pace};
-use exporter::source::runtime::{Answer, Keep, Metadata, NetworkMode, Status};
+use exporter::source::runtime::{Answer, NetworkMode, Status};
+use runtime_support::{Following, runs};
 use tests::containerd::{Containerd, IMAGE};
 
 const SLEEP: &[&str] = &["sleep", "1000"];
 
-struct Following {
-    follower: Follower,
-    answers: Receiver<Answer>,
-    _thread: Followers,
-}
-
-fn follow(client: Client) -> Following {
-    let (sender, answers) = channel();
-    let thread = Followers::start().unwrap();
-    let keep = Arc::new(Keep { variables: vec!["APP_".to_owned()], ..Keep::default() });
-    let answer = move |answer| drop(sender.send(answer));
-    Following { follower: thread.follow(client, Pace::default(), keep, answer), answers, _thread: thread }
-}
-
-impl Following {
-    fn next(&self, within: Duration) -> Option<Answer> {
-        self.answers.recv_timeout(within).ok()
-    }
-
-    /// Waits for an answer that fits.
-    fn hears<T>(&self, mut fits: impl FnMut(&Answer) -> Option<T>) -> T {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        let mut heard = Vec::new();
-        while let Some(answer) = self.next(deadline.saturating_duration_since(Instant::now())) {
-            if let Some(found) = fits(&answer) {
-                return found;
-            }
-            heard.push(answer);
-        }
-        panic!("not told; heard {heard:#?}");
-    }
-
-    fn told(&self, id: &str, fits: impl Fn(&Metadata) -> bool) -> Metadata {
-        self.hears(|answer| match answer {
-            Answer::Is(metadata) if metadata.id == id && fits(metadata) => Some(metadata.as_ref().clone()),
-            _ => None,
-        })
-    }
-
-    fn told_gone(&self, id: &str) {
-        self.hears(|answer| (*answer == Answer::Gone { id: id.to_owned() }).then_some(()));
-    }
-}
-
-fn runs(metadata: &Metadata) -> bool {
-    metadata.pid.is_some() && metadata.status == Status::Running
+fn told_gone(client: &Following, id: &str) {
+    client.hears(|answer| (*answer == Answer::Gone { id: id.to_owned() }).then_some(()));
 }
 
 fn now() -> f64 {
@@ -88,7 +44,7 @@ fn what_runs_is_told_whatever_its_namespace(containerd: &Containerd) {
     containerd.container(one, &flags, "same", SLEEP);
     containerd.container(two, &["-d", "--net-host", "--label", "nerdctl/name=web"], "same", SLEEP);
     let after = now();
-    let client = follow(Client::new(containerd.socket()));
+    let client = Following::of(Client::new(containerd.socket()));
     let pids = [containerd.pid_of(one, "same"), containerd.pid_of(two, "same")];
     let metadata = client.told("same", |metadata| metadata.pid == Some(pids[0]));
     assert_eq!((metadata.name.as_str(), metadata.status), ("same", Status::Running));
@@ -104,7 +60,7 @@ fn what_runs_is_told_whatever_its_namespace(containerd: &Containerd) {
     let created = metadata.created.unwrap();
     assert!(before <= created && created <= after, "{before} {created} {after}");
 
-    let client = follow(Client::new(containerd.socket()));
+    let client = Following::of(Client::new(containerd.socket()));
     let metadata = client.told("same", |metadata| metadata.pid == Some(pids[1]));
     assert_eq!((metadata.name.as_str(), metadata.network), ("web", NetworkMode::Host));
     assert_eq!(metadata.cgroup, Some(cgroup_of(pids[1])));
@@ -112,7 +68,7 @@ fn what_runs_is_told_whatever_its_namespace(containerd: &Containerd) {
 
 fn a_life_is_told(containerd: &Containerd) {
     let one = containerd.namespace(0);
-    let client = follow(Client::new(containerd.socket()));
+    let client = Following::of(Client::new(containerd.socket()));
     client.told("same", runs);
 
     // A birth, a new label, a process more, a standstill.
@@ -141,13 +97,13 @@ fn a_life_is_told(containerd: &Containerd) {
     assert_eq!(client.told("born", |metadata| metadata.pid.is_none()).status, Status::Exited);
     containerd.run(one, &["task", "rm", "-f", "born"]);
     containerd.run(one, &["c", "rm", "born"]);
-    client.told_gone(&format!("{one}/born"));
+    told_gone(&client, &format!("{one}/born"));
 
     // One that is gone at once is known nonetheless.
     containerd.container(one, &["--rm", "--label", "short=1"], "short", &["true"]);
     let metadata = client.told("short", |_| true);
     assert!(metadata.labels.contains(&("short".to_owned(), "1".to_owned())), "{metadata:?}");
-    client.told_gone(&format!("{one}/short"));
+    told_gone(&client, &format!("{one}/short"));
 
     // By the cgroup's name alone, in a namespace that is not known.
     let hex = "0123456789abcdef".repeat(4);
@@ -170,9 +126,9 @@ fn a_life_is_told(containerd: &Containerd) {
 
 fn some_are_not_asked_for(containerd: &Containerd) {
     let (one, two) = (containerd.namespace(0), containerd.namespace(1));
-    let only = follow(Client::new(containerd.socket()).only(two));
+    let only = Following::of(Client::new(containerd.socket()).only(two));
     let docker = ["-d", "--label", "com.docker/engine.bundle.path=/x"];
-    let without = follow(Client::new(containerd.socket()).without_docker());
+    let without = Following::of(Client::new(containerd.socket()).without_docker());
     without.told("same", runs);
     containerd.container(one, &docker, "dockers", SLEEP);
     containerd.container(two, &["-d"], "last", SLEEP);
@@ -194,16 +150,16 @@ fn some_are_not_asked_for(containerd: &Containerd) {
 }
 
 fn a_restart_only_delays(containerd: &mut Containerd) {
-    let client = follow(Client::new(containerd.socket()));
+    let client = Following::of(Client::new(containerd.socket()));
     client.told("same", runs);
     let one = containerd.namespace(0).to_owned();
     containerd.container(&one, &["-d"], "ends", SLEEP);
     let ends = client.told("ends", runs).pid.unwrap();
-    while client.next(Duration::from_millis(500)).is_some() {}
+    while client.answers.recv_timeout(Duration::from_millis(500)).is_ok() {}
     containerd.stop();
     let pid = rustix::process::Pid::from_raw(i32::try_from(ends).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-    assert_eq!(client.next(Duration::from_millis(500)), None, "nothing is known yet");
+    assert_eq!(client.answers.recv_timeout(Duration::from_millis(500)).ok(), None, "nothing is known yet");
     containerd.start_again();
     client.told("ends", |metadata| metadata.pid.is_none());
     containerd.container(&one, &["-d"], "later", SLEEP);

@@ -1,14 +1,16 @@
 //! The client of the container runtime interface against a server that speaks the real gRPC.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod runtime_support;
+
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use exporter::source::runtime::cri::Cri as Client;
-use exporter::source::runtime::follow::{Follower, Followers, Pace};
-use exporter::source::runtime::{Answer, Keep, Metadata, NetworkMode, Status};
+use exporter::source::runtime::follow::Pace;
+use exporter::source::runtime::{Answer, Metadata, NetworkMode, Status};
+use runtime_support::Following;
 use tests::cri::{Cri, Happened, NODE, Odd, RUNNING, v1};
 use tests::running::until;
 
@@ -71,48 +73,18 @@ fn container(id: &str, pid: u32, pod: &str, cgroup: &str) -> v1::ContainerStatus
     v1::ContainerStatusResponse { status: Some(status), info: info(pid, cgroup, Some(pod)) }
 }
 
-struct Following {
-    follower: Follower,
-    answers: Receiver<Answer>,
-    thread: Followers,
-}
-
 fn follow(cri: &Cri) -> Following {
-    let (sender, answers) = channel();
-    let thread = Followers::start().unwrap();
-    let keep = Arc::new(Keep { variables: vec!["APP_".to_owned()], ..Keep::default() });
     let pace = Pace {
         retry_first: Duration::from_millis(5),
         tries: 6,
         reconnect_first: Duration::from_millis(10),
         reconnect_longest: Duration::from_millis(40),
     };
-    let client = Client::new("cri-o", cri.socket()).within(Duration::from_millis(300));
-    let follower = thread.follow(client, pace, keep, move |answer| drop(sender.send(answer)));
-    Following { follower, answers, thread }
+    Following::at(pace, Client::new("cri-o", cri.socket()).within(Duration::from_millis(300)))
 }
 
-impl Following {
-    fn next(&self) -> Answer {
-        self.answers.recv_timeout(Duration::from_mins(1)).unwrap()
-    }
-
-    /// Waits for an answer about `id` that fits.
-    fn told(&self, id: &str, fits: impl Fn(&Metadata) -> bool) -> Metadata {
-        let deadline = Instant::now() + Duration::from_mins(1);
-        let mut heard = Vec::new();
-        while let Ok(answer) = self.answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            match answer {
-                Answer::Is(metadata) if metadata.id == id && fits(&metadata) => return *metadata,
-                other => heard.push(other),
-            }
-        }
-        panic!("not told; heard {heard:#?}");
-    }
-
-    fn silence(&self) {
-        assert_eq!(self.answers.recv_timeout(Duration::from_millis(200)), Err(RecvTimeoutError::Timeout));
-    }
+fn silence(client: &Following) {
+    assert_eq!(client.answers.recv_timeout(Duration::from_millis(200)), Err(RecvTimeoutError::Timeout));
 }
 
 fn all(_: &Metadata) -> bool {
@@ -135,7 +107,7 @@ fn a_pod_is_told_with_both_drivers_cgroups() {
         let Answer::Is(metadata) = client.next() else { panic!("one is unknown") };
         assert!(told.insert(metadata.id.clone(), *metadata).is_none());
     }
-    client.silence();
+    silence(&client);
 
     let expected = Metadata {
         name: format!("k8s_nginx_web-0_shop_{UID}_2"),
@@ -263,7 +235,7 @@ fn a_runtime_that_comes_late_and_again_is_found() {
     cri.has(container(&web, 71, &web_pod, "/y"), &web_pod);
     let client = follow(&cri);
     client.follower.look(&web);
-    client.silence();
+    silence(&client);
     cri.start_again();
     // In whichever order.
     let mut missing = vec![web.clone(), web_pod.clone()];

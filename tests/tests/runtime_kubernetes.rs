@@ -1,49 +1,16 @@
 //! Pods as Kubernetes makes them, by a real containerd: its own API and its container runtime interface tell the same.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+mod runtime_support;
 
-use exporter::source::runtime::follow::{Api, Follower, Followers, Pace};
-use exporter::source::runtime::{Answer, Keep, Metadata, NetworkMode, Status, containerd, cri};
+use std::collections::HashMap;
+use std::time::Duration;
+
+use exporter::source::runtime::{Answer, NetworkMode, containerd, cri};
+use runtime_support::{Following, runs};
 use tests::containerd::{Containerd, IMAGE};
 use tests::cri::client::Kubelet;
 use tests::cri::{NODE, v1};
-
-struct Following {
-    follower: Follower,
-    answers: Receiver<Answer>,
-    _thread: Followers,
-}
-
-fn follow(api: impl Api) -> Following {
-    let (sender, answers) = channel();
-    let thread = Followers::start().unwrap();
-    let keep = Arc::new(Keep { variables: vec!["APP_".to_owned()], ..Keep::default() });
-    let answer = move |answer| drop(sender.send(answer));
-    Following { follower: thread.follow(api, Pace::default(), keep, answer), answers, _thread: thread }
-}
-
-impl Following {
-    /// Waits for an answer about `id` that fits.
-    fn told(&self, id: &str, fits: impl Fn(&Metadata) -> bool) -> Metadata {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        let mut heard = Vec::new();
-        while let Ok(answer) = self.answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            match answer {
-                Answer::Is(metadata) if metadata.id == id && fits(&metadata) => return *metadata,
-                other => heard.push(other),
-            }
-        }
-        panic!("not told; heard {heard:#?}");
-    }
-}
-
-fn runs(metadata: &Metadata) -> bool {
-    metadata.pid.is_some() && metadata.status == Status::Running
-}
 
 fn map(pairs: &[(&str, &str)]) -> HashMap<String, String> {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -97,8 +64,8 @@ fn a_real_pod_is_told_by_both_apis() {
     let config = pod_config(&containerd);
     let pod = kubelet.pod(&config);
     let first = kubelet.container(&pod, &config, &container_config());
-    let own = follow(containerd::Containerd::new(containerd.socket()));
-    let interface = follow(cri::Cri::new("containerd", containerd.socket()));
+    let own = Following::of(containerd::Containerd::new(containerd.socket()));
+    let interface = Following::of(cri::Cri::new("containerd", containerd.socket()));
 
     let told = [interface.told(&first, runs), own.told(&first, runs)];
     assert_eq!(told[0].name, "k8s_nginx_web-0_shop_u-1_2");

@@ -3,10 +3,12 @@
 use std::{path::PathBuf, time::Duration};
 
 use exporter_common::MAX_SLOTS;
-use regex::Regex;
 
 use super::{ConfigError, FlagValues, Paths, duration, filter::pattern};
-use crate::container::{Group, Groups};
+use crate::{
+    container::{Group, Groups},
+    source::runtime::Keep,
+};
 
 /// The settings of `container_*`.
 #[derive(Debug, Clone)]
@@ -19,8 +21,10 @@ pub struct ContainerSettings {
     pub keep_dead: Duration,
     /// Where CPU time comes from.
     pub cpu_source: CpuSource,
-    /// What becomes of a container's own labels and variables.
-    pub labels: LabelRules,
+    /// Whose labels ours are like.
+    pub labels: LabelStyle,
+    /// Which of a container's own labels and variables are shown.
+    pub keep: Keep,
     /// Whether plain cgroups are left out, save the root and those in `raw_prefixes`.
     pub docker_only: bool,
     /// What the path of a plain cgroup begins with to be shown; empty for all.
@@ -54,21 +58,6 @@ pub enum CpuSource {
     Ebpf,
 }
 
-/// What becomes of a container's own labels and variables.
-#[derive(Debug, Clone)]
-pub struct LabelRules {
-    /// Whose labels ours are like.
-    pub style: LabelStyle,
-    /// Whether all of a container's labels are shown, or those in `allowed` alone.
-    pub store_all: bool,
-    /// The keys of labels to show, as the runtime has them.
-    pub allowed: Vec<String>,
-    /// What the name of an environment variable begins with to be shown.
-    pub env_prefixes: Vec<String>,
-    /// Keys of labels, as the runtime has them, that are neither kept nor shown.
-    pub excluded: Option<Regex>,
-}
-
 /// Whose labels ours are like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LabelStyle {
@@ -76,18 +65,6 @@ pub enum LabelStyle {
     Cadvisor,
     /// `id`, `name`, `image`, `container`, `pod`, `namespace`.
     Kubelet,
-}
-
-impl Default for LabelRules {
-    fn default() -> Self {
-        Self {
-            style: LabelStyle::Cadvisor,
-            store_all: true,
-            allowed: Vec::new(),
-            env_prefixes: Vec::new(),
-            excluded: None,
-        }
-    }
 }
 
 impl ContainerSettings {
@@ -110,7 +87,11 @@ impl ContainerSettings {
                 "ebpf" => CpuSource::Ebpf,
                 _ => CpuSource::Auto,
             },
-            labels: labels(flags)?,
+            labels: match flags.text("container.labels") {
+                "kubelet" => LabelStyle::Kubelet,
+                _ => LabelStyle::Cadvisor,
+            },
+            keep: keep(flags)?,
             docker_only: flags.is_on("docker_only"),
             raw_prefixes: listed(flags, "raw_cgroup_prefix_whitelist").collect(),
             root_stats: !flags.is_on("disable_root_cgroup_stats"),
@@ -180,18 +161,14 @@ fn worded_groups(flags: &FlagValues, flag: &str) -> Result<Option<Groups>, Confi
     Ok(named)
 }
 
-fn labels(flags: &FlagValues) -> Result<LabelRules, ConfigError> {
+fn keep(flags: &FlagValues) -> Result<Keep, ConfigError> {
     let variables =
         ["env_metadata_whitelist", "docker_env_metadata_whitelist", "containerd_env_metadata_whitelist"];
-    Ok(LabelRules {
-        style: match flags.text("container.labels") {
-            "kubelet" => LabelStyle::Kubelet,
-            _ => LabelStyle::Cadvisor,
-        },
-        store_all: flags.is_on("store_container_labels"),
+    Ok(Keep {
+        all: flags.is_on("store_container_labels"),
         allowed: listed(flags, "whitelisted_container_labels").collect(),
-        env_prefixes: variables.into_iter().flat_map(|flag| listed(flags, flag)).collect(),
         excluded: pattern("container.label-exclude", flags.text("container.label-exclude"))?,
+        variables: variables.into_iter().flat_map(|flag| listed(flags, flag)).collect(),
     })
 }
 
@@ -235,10 +212,10 @@ mod tests {
     fn defaults_ask_every_runtime_for_everything() {
         let settings = settings("").expect("defaults");
         assert_eq!(settings.groups, Groups::ALL);
-        assert!(settings.labels.store_all && settings.root_stats && !settings.docker_only);
-        assert_eq!(settings.labels.style, LabelStyle::Cadvisor);
-        assert!(settings.labels.allowed.is_empty() && settings.labels.env_prefixes.is_empty());
-        assert!(settings.labels.excluded.is_none() && settings.raw_prefixes.is_empty());
+        assert!(settings.keep.all && settings.root_stats && !settings.docker_only);
+        assert_eq!(settings.labels, LabelStyle::Cadvisor);
+        assert!(settings.keep.allowed.is_empty() && settings.keep.variables.is_empty());
+        assert!(settings.keep.excluded.is_none() && settings.raw_prefixes.is_empty());
         assert_eq!(settings.containerd_namespace, None);
         for (socket, path) in [
             (settings.docker_socket, "/var/run/docker.sock"),
@@ -260,12 +237,12 @@ mod tests {
              --machine_id_file=/m,/n",
         )
         .expect("parses");
-        assert!(settings.docker_only && !settings.root_stats && !settings.labels.store_all);
+        assert!(settings.docker_only && !settings.root_stats && !settings.keep.all);
         assert_eq!(settings.raw_prefixes, ["/a", "/b"]);
-        assert_eq!(settings.labels.allowed, ["x.y", "z"]);
-        assert_eq!(settings.labels.env_prefixes, ["A", "B", "C"]);
-        assert_eq!(settings.labels.style, LabelStyle::Kubelet);
-        assert!(settings.labels.excluded.is_some_and(|pattern| pattern.is_match("io.x")));
+        assert_eq!(settings.keep.allowed, ["x.y", "z"]);
+        assert_eq!(settings.keep.variables, ["A", "B", "C"]);
+        assert_eq!(settings.labels, LabelStyle::Kubelet);
+        assert!(settings.keep.excluded.is_some_and(|pattern| pattern.is_match("io.x")));
         assert_eq!(settings.containerd_namespace.as_deref(), Some("moby"));
         assert_eq!(settings.podman_socket, None);
         assert_eq!(settings.containerd_socket, Some(PathBuf::from("/proc/c.sock")));

@@ -11,7 +11,7 @@ mod web;
 
 pub use address::ListenAddress;
 pub use cadvisor::{CadvisorFlag, FLAGS as CADVISOR_FLAGS, Here, Kind, warn_of_idle};
-pub use container::{ContainerSettings, CpuSource, LabelRules, LabelStyle};
+pub use container::{ContainerSettings, CpuSource, LabelStyle};
 pub use filter::{Filter, FilterFlags};
 pub(crate) use filter::{current, pattern};
 pub use flags::{Asked, FlagValues, exporter_flags, parse};

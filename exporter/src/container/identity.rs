@@ -53,16 +53,9 @@ impl Pod {
 impl Rules {
     /// As the flags say.
     pub fn new(settings: &ContainerSettings) -> Self {
-        let labels = &settings.labels;
-        let keep = Keep {
-            all: labels.store_all,
-            allowed: labels.allowed.clone(),
-            excluded: labels.excluded.clone(),
-            variables: labels.env_prefixes.clone(),
-        };
         Self {
-            style: labels.style,
-            keep: Arc::new(keep),
+            style: settings.labels,
+            keep: Arc::new(settings.keep.clone()),
             runtimes_only: settings.docker_only,
             prefixes: settings.raw_prefixes.clone(),
             root: settings.root_stats,

@@ -173,10 +173,11 @@ impl Machine {
             return;
         };
         if self.cpus.list != list {
+            let online = topology::online(list);
             self.cpus = Cpus {
                 list: list.to_vec(),
-                count: topology::count_of_list(list),
-                topology: Topology::read(&self.sysfs, list),
+                count: online.as_ref().map(|cpus| cpus.len() as u64),
+                topology: online.and_then(|cpus| Topology::read(&self.sysfs, &cpus)),
             };
         }
     }

@@ -58,7 +58,7 @@ use machine::Machine;
 use names::Names;
 use oom::Told;
 use roster::{Roster, Shared};
-use runtimes::{Runtimes, Sockets};
+use runtimes::Runtimes;
 use sources::Sources;
 
 pub use group::{GROUPS, Group, GroupDescriptor, Groups};
@@ -254,15 +254,8 @@ impl ContainerHalf {
 /// Who is asked for names, and what is shown of them.
 fn names(settings: &ContainerSettings, paths: &Paths, post: &Post) -> Names {
     let rules = Rules::new(settings);
-    let sockets = Sockets {
-        docker: settings.docker_socket.clone(),
-        podman: settings.podman_socket.clone(),
-        crio: settings.crio_socket.clone(),
-        containerd: settings.containerd_socket.clone(),
-        containerd_namespace: settings.containerd_namespace.clone(),
-        users: Some(paths.rootfs.join("run/user")),
-    };
-    let runtimes = Runtimes::start(sockets, Arc::clone(&rules.keep), post.clone())
+    let users = paths.rootfs.join("run/user");
+    let runtimes = Runtimes::start(settings, users, Arc::clone(&rules.keep), post.clone())
         .inspect_err(|error| tracing::warn!(%error, "no thread for runtimes: containers have no names"));
     Names::new(rules, runtimes.ok())
 }

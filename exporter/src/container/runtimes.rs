@@ -6,33 +6,19 @@ use super::{
     discovery::{Message, Post},
     shape::{Kind, Shape},
 };
-use crate::source::runtime::{
-    Keep,
-    containerd::Containerd,
-    cri::Cri,
-    docker::Docker,
-    follow::{Api, Follower, Followers, Pace},
+use crate::{
+    config::ContainerSettings,
+    source::runtime::{
+        Keep,
+        containerd::Containerd,
+        cri::Cri,
+        docker::Docker,
+        follow::{Api, Follower, Followers, Pace},
+    },
 };
 
 /// Users whose own runtimes are followed.
 const MOST_USERS: usize = 64;
-
-/// The sockets of the host's runtimes; a runtime without one is not followed.
-#[derive(Clone, Debug, Default)]
-pub struct Sockets {
-    /// Docker's.
-    pub docker: Option<PathBuf>,
-    /// Podman's, of root.
-    pub podman: Option<PathBuf>,
-    /// CRI-O's.
-    pub crio: Option<PathBuf>,
-    /// containerd's.
-    pub containerd: Option<PathBuf>,
-    /// The one namespace of containerd's that is looked into; none for all.
-    pub containerd_namespace: Option<String>,
-    /// Where users' runtimes have theirs: `/run/user` under the host's root; none: users' are not followed.
-    pub users: Option<PathBuf>,
-}
 
 /// The runtimes.
 #[derive(Debug)]
@@ -40,7 +26,8 @@ pub struct Runtimes {
     followers: Followers,
     keep: Arc<Keep>,
     post: Post,
-    users: Option<PathBuf>,
+    /// Where users' runtimes have their sockets.
+    users: PathBuf,
     of_root: Vec<Runtime>,
     of_users: HashMap<(Kind, u32), Runtime>,
 }
@@ -62,31 +49,37 @@ struct Runtime {
 }
 
 impl Runtimes {
-    /// Begins to follow root's runtimes. Their answers are posted to the discovery thread.
+    /// Begins to follow root's runtimes; one without a socket in the settings is not followed. `users`: where users'
+    /// runtimes have theirs, `/run/user` on the host. Answers are posted to the discovery thread.
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(sockets: Sockets, keep: Arc<Keep>, post: Post) -> io::Result<Self> {
-        let Sockets { docker, podman, crio, containerd, containerd_namespace: namespace, users } = sockets;
-        let has_docker = docker.is_some();
+    pub fn start(
+        settings: &ContainerSettings,
+        users: PathBuf,
+        keep: Arc<Keep>,
+        post: Post,
+    ) -> io::Result<Self> {
         let (followers, of_users) = (Followers::start()?, HashMap::new());
         let mut runtimes = Self { followers, keep, post, users, of_root: Vec::new(), of_users };
-        for (kind, socket) in [(Kind::Docker, docker), (Kind::Podman, podman)] {
-            let runtime = socket.map(|socket| runtimes.follow_docker(Source::of_root(kind), socket));
+        for (kind, socket) in
+            [(Kind::Docker, &settings.docker_socket), (Kind::Podman, &settings.podman_socket)]
+        {
+            let runtime = socket.clone().map(|socket| runtimes.follow_docker(Source::of_root(kind), socket));
             runtimes.of_root.extend(runtime);
         }
-        if let Some(socket) = crio {
+        if let Some(socket) = settings.crio_socket.clone() {
             let runtime =
                 runtimes.follow(Source::of_root(Kind::Crio), socket.clone(), Cri::new("cri-o", socket));
             runtimes.of_root.push(runtime);
         }
-        if let Some(socket) = containerd {
+        if let Some(socket) = settings.containerd_socket.clone() {
             let mut api = Containerd::new(socket.clone());
-            if has_docker {
+            if settings.docker_socket.is_some() {
                 api = api.without_docker();
             }
-            if let Some(namespace) = namespace {
-                api = api.only(&namespace);
+            if let Some(namespace) = &settings.containerd_namespace {
+                api = api.only(namespace);
             }
             let runtime = runtimes.follow(Source::of_root(Kind::Containerd), socket, api);
             runtimes.of_root.push(runtime);
@@ -127,8 +120,7 @@ impl Runtimes {
         if self.of_root(kind).is_none() || self.of_users.contains_key(&(kind, user)) {
             return;
         }
-        let Some(users) = &self.users else { return };
-        let socket = users.join(user.to_string()).join(match kind {
+        let socket = self.users.join(user.to_string()).join(match kind {
             Kind::Docker => "docker.sock",
             Kind::Podman => "podman/podman.sock",
             Kind::Crio | Kind::Containerd => return,

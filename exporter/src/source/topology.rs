@@ -7,10 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{file::word, text};
+use super::{cpu, file::word, text};
 
-/// More CPUs than any kernel is built for: what lists more is garbage.
-const MOST_CPUS: u64 = 1 << 16;
 /// More memory controllers, or modules of one, than any machine has.
 const MOST_MODULES: usize = 4096;
 
@@ -38,33 +36,18 @@ pub struct Modules {
     pub bytes: u64,
 }
 
-/// How many numbers `0-3,7` holds.
-pub fn count_of_list(list: &[u8]) -> Option<u64> {
-    ranges(list).try_fold(0_u64, |count, range| {
-        let (first, last) = range?;
-        count.checked_add(last.checked_sub(first)?.checked_add(1)?)
-    })
-}
-
-fn ranges(list: &[u8]) -> impl Iterator<Item = Option<(u64, u64)>> {
-    list.trim_ascii().split(|&byte| byte == b',').map(|range| {
-        let mut ends = range.splitn(2, |&byte| byte == b'-').map(text::whole);
-        let first = ends.next()??;
-        Some((first, ends.next().unwrap_or(Some(first))?))
-    })
+/// The CPUs in the kernel's list of those that are online; `None` for anything else, or where none is.
+pub fn online(list: &[u8]) -> Option<Vec<u64>> {
+    cpu::list(list).filter(|cpus| !cpus.is_empty())
 }
 
 impl Topology {
-    /// Reads it from sysfs. `online`: the list of CPUs that are online. `None` where that is no list, or sysfs does not know
-    /// of any CPU in it.
-    pub fn read(sysfs: &Path, online: &[u8]) -> Option<Self> {
-        if count_of_list(online)? > MOST_CPUS {
-            return None;
-        }
+    /// Reads it from sysfs. `online`: the numbers of the CPUs that are online. `None` where sysfs does not know of any.
+    pub fn read(sysfs: &Path, online: &[u64]) -> Option<Self> {
         let (mut cores, mut sockets) = (BTreeSet::new(), BTreeSet::new());
         let (mut books, mut drawers) = (BTreeSet::new(), BTreeSet::new());
-        for cpu in ranges(online).flatten().flat_map(|(first, last)| first..=last) {
-            let folder = sysfs.join(format!("devices/system/cpu/cpu{cpu}/topology"));
+        for number in online {
+            let folder = cpu::folder(sysfs).join(format!("cpu{number}/topology"));
             let id = |file: &str| word(&folder.join(file));
             let Some(core) = id("core_id") else { continue };
             let (socket, book, drawer) = (id("physical_package_id"), id("book_id"), id("drawer_id"));
@@ -131,11 +114,11 @@ mod tests {
             (b"3-1", None),
             (b"0-18446744073709551615", None),
         ] {
-            assert_eq!(count_of_list(list), count, "{list:?}");
+            assert_eq!(online(list).map(|cpus| cpus.len()), count, "{list:?}");
         }
         let empty = sysfs(&[]);
         for list in [&b"0-65536"[..], b"0-18446744073709551614", b"x", b"0-1"] {
-            assert_eq!(Topology::read(empty.path(), list), None);
+            assert_eq!(online(list).and_then(|cpus| Topology::read(empty.path(), &cpus)), None);
         }
     }
 
@@ -151,7 +134,7 @@ mod tests {
         let files: Vec<_> = files.iter().map(|(file, content)| (file.as_str(), content.as_str())).collect();
         let root = sysfs(&files);
         // The last one is not online.
-        let found = Topology::read(root.path(), b"0-4\n");
+        let found = online(b"0-4\n").and_then(|cpus| Topology::read(root.path(), &cpus));
         assert_eq!(found, Some(Topology { cores: 4, sockets: 2, books: 0, drawers: 0 }));
     }
 

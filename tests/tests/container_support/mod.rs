@@ -13,10 +13,10 @@ use std::{
 };
 
 use exporter::{
-    config::{ContainerSettings, CpuSource, LabelRules, Paths},
+    config::{ContainerSettings, CpuSource, LabelStyle, Paths},
     container::{ContainerHalf, Groups, kernel::KernelSide},
     metric,
-    source::kmsg::Kmsg,
+    source::{kmsg::Kmsg, runtime::Keep},
 };
 use tests::{page::Page, running::until};
 
@@ -44,7 +44,8 @@ pub fn settings() -> ContainerSettings {
         keep_dead: Duration::from_mins(1),
         cpu_source: CpuSource::Auto,
         groups: Groups::ALL,
-        labels: LabelRules::default(),
+        labels: LabelStyle::Cadvisor,
+        keep: Keep::default(),
         docker_only: false,
         raw_prefixes: Vec::new(),
         root_stats: true,

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::super::follow::{Api, Error, Event, Events, Id, Inspected, Listed};
+use super::super::follow::{Api, CALL_TIMEOUT, Error, Event, Events, Id, Inspected, Listed};
 use super::super::grpc::wire::{Malformed, Value, Writer, last, repeated, text};
 use super::super::grpc::{Client, Connection, EVENT_LIMIT, Method, Stream, is_refusal, within};
 use super::super::oci::Network;
@@ -38,9 +38,6 @@ const TOPICS: [&str; 7] = [
 ];
 /// A container as old as this without a process is one that ended.
 const YOUNG: f64 = 60.0;
-
-/// Longest time for one call.
-const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// containerd, and what of it is wanted.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::super::follow::{Api, Error, Event, Events, Id, Inspected, Listed};
+use super::super::follow::{Api, CALL_TIMEOUT, Error, Event, Events, Id, Inspected, Listed};
 use super::super::grpc::wire::{Writer, repeated, text};
 use super::super::grpc::{Client, Connection, EVENT_LIMIT, Method, Stream, is_refusal, within};
 use super::super::oci::Network;
@@ -27,9 +27,6 @@ const CALLS: u32 = 4;
 const EMPTY_LIMIT: usize = 4096;
 /// Sends each event to all who listen. With others one listener takes the events from the next, the kubelet.
 const BROADCASTS: &str = "cri-o";
-
-/// Longest time for one call.
-const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A runtime that serves version 1 of the interface.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ mod tests;
 
 use std::{path::PathBuf, time::Duration};
 
-use super::follow::{Api, Error, Event, Events, Id, Inspected, Listed};
+use super::follow::{Api, CALL_TIMEOUT, Error, Event, Events, Id, Inspected, Listed};
 use api::Malformed;
 use http::{Call, Client, Lines};
 
@@ -22,9 +22,6 @@ const EVENTS_TARGET: &str = "/events?filters=%7B%22type%22%3A%5B%22container%22%
 /// Two thousand bytes a container is usual.
 const LIST_LIMIT: usize = 32 * 1024 * 1024;
 const INSPECT_LIMIT: usize = 4 * 1024 * 1024;
-/// Longest time for one call, from connecting to the answer's end.
-const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub fn fuzz(answer: &[u8]) {

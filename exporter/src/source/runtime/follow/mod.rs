@@ -108,6 +108,8 @@ impl Default for Pace {
     }
 }
 
+/// Longest time for one call, from connecting to the answer's end.
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the end of the thread is waited for.
 const END_PATIENCE: Duration = Duration::from_millis(500);
 
