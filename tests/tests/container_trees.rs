@@ -12,7 +12,7 @@ use container_support::{
 use exporter::{
     config::{ContainerSettings, CpuSource},
     container::{
-        GROUPS,
+        families,
         kernel::{SocketCount, Traffic},
     },
     source::cgroup::{
@@ -77,6 +77,13 @@ fn every_figure_of_version_2() {
         &[("cpu.stat", cpu), ("cpu.max", "20000 100000\n"), ("cpu.weight", "39\n")],
     );
     tree.write("cgroup/a.slice/b", V2_MEMORY);
+    let pressure = |some, full| format!("some avg10=0.10 total={some}\nfull avg10=0.00 total={full}\n");
+    tree.write(
+        "cgroup/a.slice/b",
+        &[("cpu.pressure", "some avg10=1.00 avg60=0.00 avg300=0.00 total=1500\n")],
+    );
+    tree.write("cgroup/a.slice/b", &[("memory.pressure", &pressure(2_000_000, 1_500_000))]);
+    tree.write("cgroup/a.slice/b", &[("io.pressure", &pressure(4_000, 3_000))]);
     tree.set_cpu("cgroup/a.slice", 1_600_000);
     tree.set_cpu("cgroup/a.slice/x.mount", 1);
     let page = tree.half(&settings(), None).page();
@@ -119,7 +126,13 @@ fn every_figure_of_version_2() {
          container_spec_cpu_shares 998
          container_spec_memory_limit_bytes 8192
          container_spec_memory_swap_limit_bytes 0
-         container_spec_memory_reservation_limit_bytes 0",
+         container_spec_memory_reservation_limit_bytes 0
+         container_pressure_cpu_waiting_seconds_total 0.0015
+         container_pressure_cpu_stalled_seconds_total 0
+         container_pressure_memory_waiting_seconds_total 2
+         container_pressure_memory_stalled_seconds_total 1.5
+         container_pressure_io_waiting_seconds_total 0.004
+         container_pressure_io_stalled_seconds_total 0.003",
     );
     has(
         &page,
@@ -138,6 +151,7 @@ fn every_figure_of_version_2() {
     has(&page, "/a.slice", "container_cpu_usage_seconds_total{cpu=total} 1.6");
     lacks(&page, "/a.slice", &["container_memory_usage_bytes", "container_spec_cpu_shares"]);
     lacks(&page, "/a.slice", &["container_spec_memory_limit_bytes", "container_cpu_cfs_periods_total"]);
+    lacks(&page, "/a.slice", &["container_pressure_cpu_waiting_seconds_total"]);
     lacks(&page, "/a.slice/x.mount", &["container_last_seen", "container_cpu_usage_seconds_total"]);
     assert!(page.value("container_start_time_seconds", &[("id", "/a.slice/b")]).unwrap() > 1e9);
 
@@ -240,8 +254,7 @@ fn what_is_written_is_what_the_groups_declare() {
     tree.set_cpu("cgroup/a", 1);
     tree.write("cgroup/a", V2_MEMORY);
     let page = tree.half(&settings(), Some(Fake::new().side())).page();
-    let declared: BTreeSet<&str> =
-        GROUPS.iter().flat_map(|group| group.families).map(|family| family.name).collect();
+    let declared: BTreeSet<&str> = families().map(|family| family.name).collect();
     for name in page.names() {
         let is_own = name.starts_with("nodetally_") || name == "container_scrape_error";
         assert!(declared.contains(name) || is_own, "{name}");

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use exporter::collector::Takes;
 use exporter::config::{CADVISOR_FLAGS, CadvisorFlag, Here, Kind, exporter_flags};
-use exporter::container::GROUPS;
+use exporter::container::{GROUPS, On};
 use exporter::node::COLLECTORS;
 
 fn collectors() -> String {
@@ -23,9 +23,46 @@ fn collectors() -> String {
 fn groups() -> String {
     let mut table = "| group | gives | from |\n| --- | --- | --- |\n".to_owned();
     for group in GROUPS {
-        writeln!(table, "| `{}` | {} | {} |", group.name, group.summary, group.reads).unwrap();
+        let off = if group.on == On::ByDefault { "" } else { " (off)" };
+        writeln!(table, "| `{}`{off} | {} | {} |", group.name, group.summary, group.reads).unwrap();
     }
     table
+}
+
+/// Every family of containers and the machine, with what it says and where that is from.
+fn figures() -> String {
+    let mut text = String::new();
+    for group in GROUPS {
+        let words: Vec<_> = group.words.iter().map(|word| format!("`{word}`")).collect();
+        let when = match group.on {
+            On::ByDefault => "",
+            On::Unlisted => ", off by default",
+            On::ByName => ", off unless named",
+        };
+        let called =
+            if words.is_empty() { String::new() } else { format!(", in flags {}", words.join(", ")) };
+        writeln!(
+            text,
+            "\n## {}\n\n{}{called}{when}. From {}.\n",
+            group.name,
+            capital(group.summary),
+            group.reads
+        )
+        .unwrap();
+        writeln!(text, "| family | is | cgroup v1 | cgroup v2 |\n| --- | --- | --- | --- |").unwrap();
+        for origin in group.families {
+            let family = origin.family;
+            let (name, kind) = (family.name, family.kind.word());
+            writeln!(text, "| `{name}` ({kind}) | {} | {} | {} |", family.help, origin.v1, origin.v2)
+                .unwrap();
+        }
+    }
+    text + "\n"
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
 fn flags() -> String {
@@ -86,6 +123,7 @@ fn check(file: &str, mark: &str, table: &str) {
 fn the_tables_are_those_of_the_code() {
     check("README.md", "collectors", &collectors());
     check("README.md", "groups", &groups());
+    check("docs/figures.md", "figures", &figures());
     check("docs/flags.md", "flags", &flags());
     check("docs/flags.md", "flags of cAdvisor", &cadvisor_flags());
     check("docs/flags.md", "flags without meaning", &idle_flags());

@@ -6,7 +6,7 @@ use exporter_common::MAX_SLOTS;
 
 use super::{ConfigError, FlagValues, Paths, duration, filter::pattern};
 use crate::{
-    container::{Group, Groups},
+    container::{GROUPS, Groups, On},
     source::runtime::Keep,
 };
 
@@ -15,6 +15,8 @@ use crate::{
 pub struct ContainerSettings {
     /// The groups that are on.
     pub groups: Groups,
+    /// Whether figures bear the time at which they were read.
+    pub timestamps: bool,
     /// How many cgroups the kernel half keeps counters for.
     pub max: u32,
     /// How long the counters of a dead container are shown.
@@ -77,6 +79,7 @@ impl ContainerSettings {
         let socket = |flag| socket(flags, flag, paths);
         Ok(Self {
             groups: groups(flags)?,
+            timestamps: flags.is_on("container.timestamps"),
             max: max.parse().ok().filter(|max| (16..MAX_SLOTS).contains(max)).ok_or_else(|| {
                 let why = format!("expected a number from 16 to {}", MAX_SLOTS - 1);
                 ConfigError::flag("container.max", max, why)
@@ -111,54 +114,57 @@ impl ContainerSettings {
     }
 }
 
-/// What `--disable_metrics` and `--enable_metrics` choose among, and our groups that go with it.
-const WORDS: &[(&str, &[Group])] = &[
-    ("accelerator", &[]),
-    ("advtcp", &[]),
-    ("app", &[]),
-    ("cpu", &[Group::Cpu]),
-    ("cpuLoad", &[]),
-    ("cpu_topology", &[]),
-    ("cpuset", &[]),
-    ("disk", &[]),
-    ("diskIO", &[]),
-    ("hugetlb", &[]),
-    ("memory", &[Group::Memory]),
-    ("memory_numa", &[]),
-    ("network", &[Group::Network, Group::Socket]),
-    ("oom_event", &[Group::Oom]),
-    ("percpu", &[]),
-    ("perf_event", &[]),
-    ("pressure", &[]),
-    ("process", &[]),
-    ("referenced_memory", &[]),
-    ("resctrl", &[]),
-    ("sched", &[]),
-    ("tcp", &[]),
-    ("udp", &[]),
+/// Words of cAdvisor's that no group here answers to.
+const NOT_HERE: [&str; 18] = [
+    "accelerator",
+    "advtcp",
+    "app",
+    "cpuLoad",
+    "cpu_topology",
+    "cpuset",
+    "disk",
+    "diskIO",
+    "hugetlb",
+    "memory_numa",
+    "percpu",
+    "perf_event",
+    "process",
+    "referenced_memory",
+    "resctrl",
+    "sched",
+    "tcp",
+    "udp",
 ];
 
-/// The groups that are on: those that cAdvisor has no word for always are.
+/// The groups that are on. As with cAdvisor, a list of those to leave out stands in place of the default one, and so
+/// turns on what is off by default.
 fn groups(flags: &FlagValues) -> Result<Groups, ConfigError> {
-    let worded = WORDS.iter().flat_map(|(_, groups)| *groups).copied().collect::<Groups>();
-    let (off, on) = (worded_groups(flags, "disable_metrics")?, worded_groups(flags, "enable_metrics")?);
-    Ok(match on {
-        Some(on) => Groups::ALL.without(worded).with(on),
-        None => Groups::ALL.without(off.unwrap_or(Groups::NONE)),
-    })
+    let off = listed_groups(flags, "disable_metrics")?;
+    let on = listed_groups(flags, "enable_metrics")?;
+    let chosen = if !on.is_empty() {
+        on.with(Groups::which(|group| group.words.is_empty()))
+    } else if flags.is_given("disable_metrics") {
+        Groups::which(|group| group.on != On::ByName).without(off)
+    } else {
+        Groups::which(|group| group.on == On::ByDefault)
+    };
+    Ok(chosen.with(listed_groups(flags, "container.add")?))
 }
 
-/// The groups that a flag names; `None` where it names none.
-fn worded_groups(flags: &FlagValues, flag: &str) -> Result<Option<Groups>, ConfigError> {
-    let mut named = None;
-    for word in listed(flags, flag) {
-        let Some((_, groups)) = WORDS.iter().find(|(known, _)| *known == word) else {
-            let known: Vec<_> = WORDS.iter().map(|(known, _)| *known).collect();
-            return Err(ConfigError::flag(flag, &word, format!("expected some of {}", known.join(", "))));
-        };
-        named = Some(named.unwrap_or(Groups::NONE).with(groups.iter().copied().collect()));
-    }
-    Ok(named)
+/// The groups that a flag lists, in cAdvisor's words.
+fn listed_groups(flags: &FlagValues, flag: &str) -> Result<Groups, ConfigError> {
+    listed(flags, flag).try_fold(Groups::NONE, |all, word| {
+        let called = Groups::which(|group| group.words.contains(&word.as_str()));
+        if called.is_empty() && !NOT_HERE.contains(&word.as_str()) {
+            let mut known: Vec<_> =
+                { GROUPS.iter() }.flat_map(|group| group.words).chain(&NOT_HERE).collect();
+            known.sort_unstable();
+            known.dedup();
+            let known = known.into_iter().copied().collect::<Vec<_>>().join(", ");
+            return Err(ConfigError::flag(flag, &word, format!("expected some of {known}")));
+        }
+        Ok(all.with(called))
+    })
 }
 
 fn keep(flags: &FlagValues) -> Result<Keep, ConfigError> {
@@ -211,7 +217,8 @@ mod tests {
     #[test]
     fn defaults_ask_every_runtime_for_everything() {
         let settings = settings("").expect("defaults");
-        assert_eq!(settings.groups, Groups::ALL);
+        assert_eq!(settings.groups, Groups::which(|group| group.on == On::ByDefault));
+        assert!(!settings.timestamps);
         assert!(settings.keep.all && settings.root_stats && !settings.docker_only);
         assert_eq!(settings.labels, LabelStyle::Cadvisor);
         assert!(settings.keep.allowed.is_empty() && settings.keep.variables.is_empty());
@@ -254,16 +261,27 @@ mod tests {
     #[test]
     fn groups_go_by_cadvisor_s_words() {
         let groups = |line: &str| settings(line).expect(line).groups;
-        let named = |name| Groups::named(name).expect("a group");
-        let without_network = Groups::ALL.without(named("network")).without(named("socket"));
-        assert_eq!(groups("--disable_metrics=network,tcp,disk"), without_network);
-        assert_eq!(groups("--disable_metrics="), Groups::ALL);
-        assert_eq!(groups("--disable_metrics=cpu --disable_metrics=network"), without_network);
-        let only = groups("--enable_metrics=cpu,disk --disable_metrics=cpu");
-        assert_eq!(only, without_network.without(named("memory")).without(named("oom")));
-        for line in ["--disable_metrics=cpus", "--enable_metrics=CPU", "--disable_metrics=tcp,x"] {
+        let of = |words: &[&str]| Groups::which(|group| group.words.iter().any(|word| words.contains(word)));
+        let defaults = Groups::which(|group| group.on == On::ByDefault);
+        assert_eq!(
+            groups("--disable_metrics=app,network,tcp").both(defaults),
+            defaults.without(of(&["network"]))
+        );
+        let all_but_named = Groups::which(|group| group.on != On::ByName);
+        assert_eq!(groups("--disable_metrics="), all_but_named);
+        assert_eq!(
+            groups("--disable_metrics=cpu --disable_metrics=network"),
+            all_but_named.without(of(&["network"]))
+        );
+        let only = groups("--enable_metrics=cpu,app --disable_metrics=cpu");
+        assert_eq!(only, of(&["cpu"]).with(Groups::which(|group| group.words.is_empty())));
+        assert_eq!(groups("--enable_metrics="), defaults);
+        assert_eq!(groups("--disable_metrics=pressure --container.add=pressure"), all_but_named);
+        for line in
+            ["--disable_metrics=cpus", "--enable_metrics=CPU", "--disable_metrics=tcp,x", "--container.add=y"]
+        {
             let error = settings(line).expect_err(line);
-            assert!(error.contains("_metrics") && error.contains("expected some of"), "{error}");
+            assert!(error.contains("expected some of accelerator, advtcp, app, cpu, "), "{error}");
         }
     }
 

@@ -79,6 +79,16 @@ static FLAGS: &[Flag] = &[
         help: "Give container_* and machine_*",
     },
     Flag {
+        name: "container.add",
+        takes: Takes::Text { placeholder: "LIST", default: "" },
+        help: "Groups to give besides, in the words of --enable_metrics",
+    },
+    Flag {
+        name: "container.timestamps",
+        takes: Takes::Switch { default: false },
+        help: "Write with each figure when it was read",
+    },
+    Flag {
         name: "container.max",
         takes: Takes::Text { placeholder: "N", default: "4096" },
         help: "Cgroups that the kernel half counts for",

@@ -19,8 +19,8 @@ use super::{
 };
 use crate::source::{
     cgroup::{
-        CgroupPath, Layout, Place,
-        files::Reader,
+        CgroupPath, Place,
+        files::{Opener, Reader},
         spec::{MachineMemory, Spec},
         tree::{Change, Tree},
         walk,
@@ -28,11 +28,14 @@ use crate::source::{
     runtime::Answer,
 };
 
+/// How long a runtime takes at most to make a cgroup in all hierarchies.
+const MADE_WITHIN: Duration = Duration::from_secs(1);
+
 /// The cgroups and what depends on them. Used by the discovery thread alone, save for the roster.
 #[derive(Debug)]
 pub struct Census {
-    /// Where the hierarchies are.
-    pub layout: Layout,
+    /// Where the hierarchies are, and which files are kept open there.
+    pub opener: Opener,
     /// Which cgroups there are.
     pub tree: Tree,
     /// Those that are shown.
@@ -56,14 +59,12 @@ pub struct Host {
     pub memory: MachineMemory,
     /// When it was started, in seconds since 1970: no cgroup was made before.
     pub boot: i64,
-    /// The number below which descriptors are for cgroups' files.
-    pub keep_below: i32,
 }
 
 impl Census {
     /// Knows of no cgroup yet.
     pub fn new(
-        layout: Layout,
+        opener: Opener,
         roster: Shared,
         counts: Option<Arc<dyn Counts>>,
         names: Names,
@@ -71,9 +72,9 @@ impl Census {
         targets: Targets,
         host: Host,
     ) -> Self {
-        let reader = Reader::new(layout.clone());
+        let reader = Reader::new(opener.layout.clone());
         Self {
-            layout,
+            opener,
             tree: Tree::default(),
             roster,
             counts,
@@ -99,7 +100,7 @@ impl Census {
 
     /// Takes in which cgroups lost a task for want of memory.
     pub fn hear(&mut self, now: Instant) {
-        let memory = self.layout.memory.and_then(|place| self.layout.hierarchy(place));
+        let memory = self.opener.layout.memory.and_then(|place| self.opener.layout.hierarchy(place));
         self.told.hear(memory, &mut self.roster.lock(), now);
     }
 
@@ -142,7 +143,7 @@ impl Census {
         if change == Change::Part
             && let Some(entry) = self.roster.lock().living.get_mut(path)
         {
-            entry.born_again_in(place, &self.layout);
+            entry.born_again_in(place, &self.opener.layout);
         }
         change != Change::None
     }
@@ -187,9 +188,9 @@ impl Census {
     fn take_last_figures(&self, roster: &mut Roster, path: &CgroupPath, place: Place, id: u64) {
         let (Some(counts), Some(key)) = (&self.counts, self.key(place, id)) else { return };
         let Some(entry) = roster.living.get_mut(path) else { return };
-        let sockets = counts.sockets(key).filter(|_| Some(place) == self.layout.unified);
+        let sockets = counts.sockets(key).filter(|_| Some(place) == self.opener.layout.unified);
         let sockets = sockets.map(|own| own.plus(entry.sockets_folded));
-        let cpu = counts.cpu(key).filter(|_| Some(place) == self.layout.cpuacct);
+        let cpu = counts.cpu(key).filter(|_| Some(place) == self.opener.layout.cpuacct);
         let cpu = cpu.map(|own| own.finished.saturating_add(entry.usage.folded()));
         if let Some(finished) = cpu {
             entry.usage.read_count(finished, Pace::FULL);
@@ -204,11 +205,12 @@ impl Census {
     /// Opens the files of a cgroup that is new or has new ones, and reads its limits.
     pub fn settle(&mut self, path: &CgroupPath, is_watched: bool, now: Instant, time: i64) {
         let Some(ids) = self.tree.ids(path).copied() else { return };
-        let spec = Spec::read(&self.layout, path, self.host.memory);
+        let spec = Spec::read(&self.opener.layout, path, self.host.memory);
         let is_new = !self.roster.lock().living.contains_key(path);
         if is_new {
             let mut entry = Entry::new(path.clone(), ids);
-            entry.files.open(&self.layout, path, self.host.keep_below);
+            entry.files.open(&self.opener, path);
+            entry.young_until = Some(now + MADE_WITHIN);
             entry.made = self.made_at(path, time);
             entry.started = entry.made;
             self.anchor(&mut entry);
@@ -223,7 +225,7 @@ impl Census {
         entry.spec = spec;
         entry.is_watched = is_watched;
         if !is_new {
-            entry.files.open(&self.layout, path, self.host.keep_below);
+            entry.files.open(&self.opener, path);
             if entry.files.has_memory() {
                 entry.kills.has_file();
             }
@@ -256,7 +258,7 @@ impl Census {
     }
 
     fn counted(&self, entry: &Entry) -> Option<Count> {
-        let place = self.layout.cpuacct?;
+        let place = self.opener.layout.cpuacct?;
         let key = self.key(place, (*entry.ids.get(place)?)?)?;
         let count = self.counts.as_ref()?.cpu(key)?;
         Some(Count { finished: count.finished, running: count.running })
@@ -264,7 +266,7 @@ impl Census {
 
     /// Reads a cgroup's limits anew.
     pub fn read_limits(&mut self, path: &CgroupPath) {
-        let spec = Spec::read(&self.layout, path, self.host.memory);
+        let spec = Spec::read(&self.opener.layout, path, self.host.memory);
         if let Some(entry) = self.roster.lock().living.get_mut(path) {
             entry.spec = spec;
         }
@@ -275,7 +277,7 @@ impl Census {
         let ids = self.tree.ids(path).copied().unwrap_or_default();
         let made = ids
             .iter()
-            .zip(&self.layout.hierarchies)
+            .zip(&self.opener.layout.hierarchies)
             .filter(|(id, _)| id.is_some())
             .filter_map(|(_, hierarchy)| walk::made_at(hierarchy, path))
             .min();
@@ -301,9 +303,9 @@ impl Census {
     /// What the kernel half knows a cgroup by, if it counts in that hierarchy.
     fn key(&self, place: Place, id: u64) -> Option<Key> {
         let counts = self.counts.as_ref()?;
-        let is_counted = Some(place) == self.layout.cpuacct && counts.counts_cpu()
-            || Some(place) == self.layout.unified && counts.counts_sockets();
-        let hierarchy = self.layout.hierarchy(place).filter(|_| is_counted)?.id;
+        let is_counted = Some(place) == self.opener.layout.cpuacct && counts.counts_cpu()
+            || Some(place) == self.opener.layout.unified && counts.counts_sockets();
+        let hierarchy = self.opener.layout.hierarchy(place).filter(|_| is_counted)?.id;
         Some(Key { hierarchy, id })
     }
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{
     entry::Entry,
-    group::GroupDescriptor,
+    group::{GroupDescriptor, On, Origin},
     roster::Roster,
     write::{self, seconds},
 };
@@ -16,17 +16,19 @@ use crate::{
 /// This group.
 pub static GROUP: GroupDescriptor = GroupDescriptor {
     name: "cpu",
+    words: &["cpu"],
+    on: On::ByDefault,
     summary: "CPU time used, and what a quota held back",
     reads: "cpu.stat (cgroup v1: cpuacct.usage, cpuacct.stat), eBPF",
     families: &[
-        &USAGE,
-        &USER,
-        &SYSTEM,
-        &CFS_PERIODS,
-        &CFS_THROTTLED_PERIODS,
-        &CFS_THROTTLED,
-        &CFS_BURST_PERIODS,
-        &CFS_BURST,
+        Origin::new(&USAGE, "cpuacct.usage; eBPF", "cpu.stat: usage_usec; eBPF"),
+        Origin::new(&USER, "cpuacct.stat: user", "cpu.stat: user_usec"),
+        Origin::new(&SYSTEM, "cpuacct.stat: system", "cpu.stat: system_usec"),
+        Origin::same(&CFS_PERIODS, "cpu.stat: nr_periods"),
+        Origin::same(&CFS_THROTTLED_PERIODS, "cpu.stat: nr_throttled"),
+        Origin::new(&CFS_THROTTLED, "cpu.stat: throttled_time", "cpu.stat: throttled_usec"),
+        Origin::new(&CFS_BURST_PERIODS, "-", "cpu.stat: nr_bursts"),
+        Origin::new(&CFS_BURST, "-", "cpu.stat: burst_usec"),
     ],
 };
 

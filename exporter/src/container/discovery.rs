@@ -229,8 +229,9 @@ impl Thread {
         let now = Instant::now();
         lives.drain(&mut |life| match life {
             Life::Born { key, path } => {
-                let Some(place) = census.layout.place_of(key.hierarchy) else { return };
-                let Some(path) = census.layout.hierarchy(place).and_then(|found| found.below_mount(path))
+                let Some(place) = census.opener.layout.place_of(key.hierarchy) else { return };
+                let Some(path) =
+                    census.opener.layout.hierarchy(place).and_then(|found| found.below_mount(path))
                 else {
                     return;
                 };
@@ -239,7 +240,7 @@ impl Thread {
                 }
             }
             Life::Died { key } => {
-                let Some(place) = census.layout.place_of(key.hierarchy) else { return };
+                let Some(place) = census.opener.layout.place_of(key.hierarchy) else { return };
                 match census.died(place, key.id, now) {
                     Some(path) => unwatch(watcher.as_mut(), place, &path),
                     None => census.free(key),
@@ -274,7 +275,8 @@ impl Thread {
     }
 
     fn appeared(&mut self, place: Place, path: &CgroupPath, now: Instant) {
-        let Some(id) = self.census.layout.hierarchy(place).and_then(|found| walk::id_of(found, path)) else {
+        let Some(id) = self.census.opener.layout.hierarchy(place).and_then(|found| walk::id_of(found, path))
+        else {
             return;
         };
         if self.census.born(place, path, id, now) {
@@ -292,8 +294,8 @@ impl Thread {
     fn walk(&mut self) {
         let now = Instant::now();
         self.walked = now;
-        for place in 0..self.census.layout.hierarchies.len() {
-            let Some(hierarchy) = self.census.layout.hierarchy(place) else { continue };
+        for place in 0..self.census.opener.layout.hierarchies.len() {
+            let Some(hierarchy) = self.census.opener.layout.hierarchy(place) else { continue };
             let mut found = HashMap::new();
             walk::walk(hierarchy, &CgroupPath::root(), &mut |path, id| {
                 found.insert(path.clone(), id);
@@ -330,7 +332,7 @@ impl Thread {
 
     fn watch(&mut self, place: Place, path: &CgroupPath) -> bool {
         let is_told = self.told.get(place) == Some(&true);
-        let layout = &self.census.layout;
+        let layout = &self.census.opener.layout;
         if !self.watcher.as_mut().is_some_and(|watcher| watcher.add(layout, place, path, !is_told)) {
             let is_there = layout.hierarchy(place).is_some_and(|found| walk::id_of(found, path).is_some());
             if is_there && !is_told && !std::mem::replace(&mut self.is_blind, true) {
@@ -340,7 +342,7 @@ impl Thread {
         }
         if !is_told {
             let mut born = Vec::new();
-            if let Some(hierarchy) = self.census.layout.hierarchy(place) {
+            if let Some(hierarchy) = self.census.opener.layout.hierarchy(place) {
                 walk::below(hierarchy, path, &mut |child, id| born.push((child.clone(), id)));
             }
             let now = Instant::now();
@@ -366,7 +368,7 @@ impl Thread {
 
 /// The kernel half tells of the hierarchies that it counts in, by paths from the root, if it is known where that is.
 fn told(census: &Census, lives: bool) -> [bool; PLACES] {
-    let layout = &census.layout;
+    let layout = &census.opener.layout;
     let is_counted = |place| Some(place) == layout.cpuacct || Some(place) == layout.unified;
     let is_placed = |place| layout.hierarchy(place).is_some_and(|hierarchy| hierarchy.top.is_some());
     std::array::from_fn(|place| lives && is_counted(place) && is_placed(place))

@@ -8,7 +8,7 @@ use crate::{
         cgroup::{
             CgroupPath, Layout, Place,
             files::Files,
-            reading::{CpuFigures, MemoryFigures},
+            reading::{CpuFigures, MemoryFigures, Pressure},
             spec::Spec,
             tree::Ids,
         },
@@ -56,6 +56,8 @@ pub struct Entry {
     pub waits_until: Option<Instant>,
     /// When the first of its hierarchies had it no more; none while all have it.
     pub leaving: Option<Instant>,
+    /// Until when some of its hierarchies may still get it; none once all that will have it do.
+    pub young_until: Option<Instant>,
     /// When it went; none while it lives.
     pub died: Option<Instant>,
     /// Whether its files answered in this scrape.
@@ -68,6 +70,8 @@ pub struct Entry {
     pub usage: Usage,
     /// Memory; none without the controller.
     pub memory: Option<MemoryFigures>,
+    /// How long its tasks waited for CPU, memory and disks.
+    pub pressure: [Option<Pressure>; 3],
     /// Tasks killed for want of memory.
     pub kills: Kills,
     /// Its network interfaces.
@@ -100,12 +104,14 @@ impl Entry {
             health: None,
             waits_until: None,
             leaving: None,
+            young_until: None,
             died: None,
             is_there: true,
             missed: None,
             cpu: CpuFigures::default(),
             usage: Usage::default(),
             memory: None,
+            pressure: [None; 3],
             kills: Kills::default(),
             interfaces: Vec::new(),
             sockets: None,
@@ -129,6 +135,7 @@ impl Entry {
         if Some(place) == layout.unified {
             self.sockets = None;
             self.sockets_folded = SocketCount::default();
+            self.pressure = [None; 3];
         }
         if Some(place) == layout.memory {
             self.memory = None;

@@ -19,8 +19,7 @@ use crate::{
     config::CpuSource,
     source::{
         cgroup::{
-            Layout,
-            files::{Files, Gone, Reader},
+            files::{Files, Gone, Opener, Reader},
             reading::{CpuFigures, MemoryFigures},
             spec::{MachineMemory, Spec},
         },
@@ -38,9 +37,7 @@ const OVERDUE: Duration = Duration::from_secs(3);
 /// Reads figures into the roster.
 #[derive(Debug)]
 pub struct FigureReader {
-    layout: Layout,
-    /// The number below which descriptors are for cgroups' files.
-    keep_below: i32,
+    opener: Opener,
     reader: Reader,
     source: CpuSource,
     counts: Option<Arc<dyn Counts>>,
@@ -50,18 +47,11 @@ pub struct FigureReader {
 }
 
 impl FigureReader {
-    /// A reader for this layout.
-    pub fn new(
-        layout: Layout,
-        keep_below: i32,
-        source: CpuSource,
-        counts: Option<Arc<dyn Counts>>,
-        procfs: &Path,
-    ) -> Self {
+    /// A reader of the files that the opener opens.
+    pub fn new(opener: Opener, source: CpuSource, counts: Option<Arc<dyn Counts>>, procfs: &Path) -> Self {
         Self {
-            reader: Reader::new(layout.clone()),
-            layout,
-            keep_below,
+            reader: Reader::new(opener.layout.clone()),
+            opener,
             source,
             counts,
             tally: Tally::default(),
@@ -96,7 +86,7 @@ impl FigureReader {
         let (memory, swap_used) = machine.unwrap_or_default();
         let wants_counts = [Group::Cpu, Group::Socket, Group::Network].iter().any(|group| groups.has(*group));
         if let Some(counts) = self.counts.as_ref().filter(|_| wants_counts) {
-            self.tally.add_up(roster, &self.layout, &**counts);
+            self.tally.add_up(roster, &self.opener.layout, &**counts);
         }
         self.accuracy.begin();
         let by_count = self.goes_by_count();
@@ -112,15 +102,20 @@ impl FigureReader {
                 // One hierarchy has it no more, the others keep it.
                 entry.leaving = None;
                 entry.files = Files::default();
-                entry.files.open(&self.layout, &entry.path, self.keep_below);
+                entry.files.open(&self.opener, &entry.path);
             }
             if entry.is_hidden {
                 continue;
             }
+            if let Some(until) = entry.young_until {
+                // A runtime makes it in one hierarchy after the other, and not all of them are followed.
+                entry.files.open(&self.opener, &entry.path);
+                entry.young_until = Some(until).filter(|until| *until > now);
+            }
             if !entry.is_watched {
                 // Nobody tells of changes: limits and files of controllers that were added meanwhile.
-                entry.files.open(&self.layout, &entry.path, self.keep_below);
-                entry.spec = Spec::read(&self.layout, &entry.path, memory);
+                entry.files.open(&self.opener, &entry.path);
+                entry.spec = Spec::read(&self.opener.layout, &entry.path, memory);
             }
             entry.is_there = self.read_entry(entry, groups, by_count, swap_used).is_ok();
             if entry.is_there {
@@ -160,11 +155,14 @@ impl FigureReader {
             let limit = entry.spec.memory_limit();
             entry.memory = self.reader.memory(&entry.files, &entry.path, limit, entry.memory.as_ref())?;
             if entry.path.is_root()
-                && self.layout.memory == self.layout.unified
+                && self.opener.layout.memory == self.opener.layout.unified
                 && let Some(memory) = &mut entry.memory
             {
                 as_root(memory, swap_used);
             }
+        }
+        if groups.has(Group::Pressure) {
+            entry.pressure = self.reader.pressure(&entry.files, &entry.path)?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The groups of `container_*` and `machine_*`, as `collect[]=container.GROUP` names them.
 
-use super::{cpu, life, machine, memory, network, oom, socket, spec};
+use super::{cpu, life, machine, memory, network, oom, pressure, socket, spec};
 use crate::metric::Family;
 
 /// All that is said of a group in one place.
@@ -8,12 +8,50 @@ use crate::metric::Family;
 pub struct GroupDescriptor {
     /// Its name behind `container.`.
     pub name: &'static str,
+    /// What cAdvisor calls it in `--disable_metrics`; none for what is always there, here as there.
+    pub words: &'static [&'static str],
+    /// When it is on.
+    pub on: On,
     /// What it gives, in half a line.
     pub summary: &'static str,
     /// What it reads.
     pub reads: &'static str,
     /// The families that it may write.
-    pub families: &'static [&'static Family],
+    pub families: &'static [Origin],
+}
+
+/// When a group is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    /// Unless it is turned off.
+    ByDefault,
+    /// If it is asked for, or `--disable_metrics` is given and does not list it.
+    Unlisted,
+    /// If it is asked for by name.
+    ByName,
+}
+
+/// A family and where its figures come from.
+#[derive(Debug)]
+pub struct Origin {
+    /// The family.
+    pub family: &'static Family,
+    /// Its source on cgroup v1; `-` for none.
+    pub v1: &'static str,
+    /// Its source on cgroup v2; `-` for none.
+    pub v2: &'static str,
+}
+
+impl Origin {
+    /// A family with a source for each version of cgroups.
+    pub const fn new(family: &'static Family, v1: &'static str, v2: &'static str) -> Self {
+        Self { family, v1, v2 }
+    }
+
+    /// A family with one source for both.
+    pub const fn same(family: &'static Family, source: &'static str) -> Self {
+        Self::new(family, source, source)
+    }
 }
 
 /// Every group, in the order of [`Group`].
@@ -26,6 +64,7 @@ pub static GROUPS: &[&GroupDescriptor] = &[
     &life::GROUP,
     &machine::GROUP,
     &oom::GROUP,
+    &pressure::GROUP,
 ];
 
 /// A group.
@@ -48,6 +87,8 @@ pub enum Group {
     Machine,
     /// Tasks killed for want of memory.
     Oom,
+    /// Waiting.
+    Pressure,
 }
 
 /// A set of groups.
@@ -59,6 +100,12 @@ impl Groups {
     pub const NONE: Self = Self(0);
     /// Every group.
     pub const ALL: Self = Self(u32::MAX);
+
+    /// Those of which this is true.
+    pub fn which(is_wanted: impl Fn(&GroupDescriptor) -> bool) -> Self {
+        let wanted = GROUPS.iter().enumerate().filter(|(_, group)| is_wanted(group));
+        wanted.fold(Self::NONE, |all, (place, _)| all.with(Self(1 << place)))
+    }
 
     /// The one group of that name.
     pub fn named(name: &str) -> Option<Self> {
@@ -95,10 +142,9 @@ impl Groups {
     }
 }
 
-impl FromIterator<Group> for Groups {
-    fn from_iter<T: IntoIterator<Item = Group>>(groups: T) -> Self {
-        groups.into_iter().fold(Self::NONE, |all, group| all.with(Self(1 << group as u32)))
-    }
+/// Every family of every group.
+pub fn families() -> impl Iterator<Item = &'static Family> {
+    GROUPS.iter().flat_map(|group| group.families).map(|origin| origin.family)
 }
 
 #[cfg(test)]
@@ -117,6 +163,7 @@ mod tests {
             ("life", Group::Life),
             ("machine", Group::Machine),
             ("oom", Group::Oom),
+            ("pressure", Group::Pressure),
         ] {
             let one = Groups::named(name).unwrap();
             assert!(one.has(group) && Groups::ALL.has(group) && !Groups::NONE.has(group), "{name}");
@@ -130,7 +177,7 @@ mod tests {
     #[test]
     fn a_family_belongs_to_one_group_and_its_help_needs_no_escape() {
         let mut names = std::collections::HashSet::new();
-        for family in GROUPS.iter().flat_map(|group| group.families) {
+        for family in families() {
             assert!(names.insert(family.name), "{} comes twice", family.name);
             assert!(!family.help.contains(['\\', '\n']) && family.help.ends_with('.'), "{}", family.name);
             let prefixes = ["container_", "machine_", "cadvisor_"];

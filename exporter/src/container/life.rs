@@ -2,7 +2,10 @@
 
 use std::time::Instant;
 
-use super::{group::GroupDescriptor, roster::Roster};
+use super::{
+    group::{GroupDescriptor, On, Origin},
+    roster::Roster,
+};
 use crate::{
     metric::{Family, Page},
     source::runtime::Health,
@@ -11,9 +14,16 @@ use crate::{
 /// This group.
 pub static GROUP: GroupDescriptor = GroupDescriptor {
     name: "life",
+    words: &[],
+    on: On::ByDefault,
     summary: "when a container was made, started and last seen, and its health",
     reads: "the cgroup directory's times; the runtime",
-    families: &[&LAST_SEEN, &CREATION_TIME, &START_TIME, &HEALTH],
+    families: &[
+        Origin::same(&LAST_SEEN, "the scrape's time"),
+        Origin::same(&CREATION_TIME, "runtime, else the directory's times"),
+        Origin::same(&START_TIME, "runtime, else the directory's times"),
+        Origin::same(&HEALTH, "runtime"),
+    ],
 };
 
 static LAST_SEEN: Family =

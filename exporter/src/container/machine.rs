@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::group::GroupDescriptor;
+use super::group::{GroupDescriptor, On, Origin};
 use crate::{
     config::{ContainerSettings, Paths},
     metric::{Family, Labels, Page},
@@ -17,22 +17,24 @@ use crate::{
 /// This group.
 pub static GROUP: GroupDescriptor = GroupDescriptor {
     name: "machine",
+    words: &[],
+    on: On::ByDefault,
     summary: "processors and memory of the machine, versions of kernel and system",
     reads: "/proc/meminfo, /sys/devices/system/{cpu,edac}, /etc/os-release, uname(2)",
     families: &[
-        &VERSION,
-        &CORES,
-        &PHYSICAL_CORES,
-        &SOCKETS,
-        &BOOKS,
-        &DRAWERS,
-        &MEMORY,
-        &SWAP,
-        &MODULES,
-        &MODULES_BYTES,
-        &NVM,
-        &NVM_POWER,
-        &SCRAPE_ERROR,
+        Origin::same(&VERSION, "uname(2), os-release"),
+        Origin::same(&CORES, "sysfs: cpu/online"),
+        Origin::same(&PHYSICAL_CORES, "sysfs: cpu*/topology"),
+        Origin::same(&SOCKETS, "sysfs: cpu*/topology"),
+        Origin::same(&BOOKS, "sysfs: cpu*/topology"),
+        Origin::same(&DRAWERS, "sysfs: cpu*/topology"),
+        Origin::same(&MEMORY, "/proc/meminfo: MemTotal"),
+        Origin::same(&SWAP, "/proc/meminfo: SwapTotal"),
+        Origin::same(&MODULES, "sysfs: edac/mc"),
+        Origin::same(&MODULES_BYTES, "sysfs: edac/mc"),
+        Origin::same(&NVM, "0"),
+        Origin::same(&NVM_POWER, "0"),
+        Origin::same(&SCRAPE_ERROR, "-"),
     ],
 };
 

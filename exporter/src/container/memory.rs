@@ -2,7 +2,12 @@
 
 use std::time::Instant;
 
-use super::{entry::Entry, group::GroupDescriptor, roster::Roster, write};
+use super::{
+    entry::Entry,
+    group::{GroupDescriptor, On, Origin},
+    roster::Roster,
+    write,
+};
 use crate::{
     metric::{Family, Labels, Page},
     source::cgroup::reading::{MemoryFigures, MemoryStat},
@@ -11,29 +16,35 @@ use crate::{
 /// This group.
 pub static GROUP: GroupDescriptor = GroupDescriptor {
     name: "memory",
+    words: &["memory"],
+    on: On::ByDefault,
     summary: "memory in use, by kind, and how often the limit was hit",
     reads: "memory.current, memory.stat, memory.peak, memory.swap.current, memory.events, or those of cgroup v1",
     families: &[
-        &USAGE,
-        &WORKING_SET,
-        &MAX_USAGE,
-        &CACHE,
-        &RSS,
-        &MAPPED_FILE,
-        &SWAP,
-        &KERNEL,
-        &ACTIVE_FILE,
-        &INACTIVE_FILE,
-        &FILE_DIRTY,
-        &FILE_WRITEBACK,
-        &FAILCNT,
-        &EVENTS_HIGH,
-        &EVENTS_MAX,
-        &PGSCAN,
-        &PGSTEAL,
-        &REFAULT_FILE,
-        &REFAULT_ANON,
-        &FAILURES,
+        Origin::new(&USAGE, "memory.usage_in_bytes", "memory.current; /: anon + file"),
+        Origin::new(
+            &WORKING_SET,
+            "memory.usage_in_bytes - total_inactive_file",
+            "memory.current - inactive_file",
+        ),
+        Origin::new(&MAX_USAGE, "memory.max_usage_in_bytes", "memory.peak (5.19)"),
+        Origin::new(&CACHE, "memory.stat: total_cache", "memory.stat: file"),
+        Origin::new(&RSS, "memory.stat: total_rss", "memory.stat: anon"),
+        Origin::new(&MAPPED_FILE, "memory.stat: total_mapped_file", "memory.stat: file_mapped"),
+        Origin::new(&SWAP, "memory.stat: total_swap", "memory.swap.current; /: /proc/meminfo"),
+        Origin::new(&KERNEL, "-", "memory.stat: kernel (5.18)"),
+        Origin::new(&ACTIVE_FILE, "memory.stat: total_active_file", "memory.stat: active_file"),
+        Origin::new(&INACTIVE_FILE, "memory.stat: total_inactive_file", "memory.stat: inactive_file"),
+        Origin::new(&FILE_DIRTY, "-", "memory.stat: file_dirty"),
+        Origin::new(&FILE_WRITEBACK, "-", "memory.stat: file_writeback"),
+        Origin::new(&FAILCNT, "memory.failcnt", "memory.events: max"),
+        Origin::new(&EVENTS_HIGH, "-", "memory.events: high"),
+        Origin::new(&EVENTS_MAX, "-", "memory.events: max"),
+        Origin::new(&PGSCAN, "-", "memory.stat: pgscan"),
+        Origin::new(&PGSTEAL, "-", "memory.stat: pgsteal"),
+        Origin::same(&REFAULT_FILE, "memory.stat: workingset_refault_file"),
+        Origin::same(&REFAULT_ANON, "memory.stat: workingset_refault_anon"),
+        Origin::same(&FAILURES, "memory.stat: pgfault, pgmajfault"),
     ],
 };
 

@@ -20,6 +20,7 @@ mod memory;
 mod names;
 mod network;
 mod oom;
+mod pressure;
 mod roster;
 mod runtimes;
 mod shape;
@@ -33,14 +34,19 @@ mod write;
 use std::{
     io,
     sync::Arc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use crate::{
     config::{ContainerSettings, Paths},
     metric::{Family, Page},
     source::{
-        cgroup::{Layout, layout::LayoutError, spec::MachineMemory},
+        cgroup::{
+            Layout,
+            files::{Opener, Wanted},
+            layout::LayoutError,
+            spec::MachineMemory,
+        },
         host,
         kmsg::Kmsg,
         limit::raise_descriptor_limit,
@@ -61,7 +67,7 @@ use roster::{Roster, Shared};
 use runtimes::Runtimes;
 use sources::Sources;
 
-pub use group::{GROUPS, Group, GroupDescriptor, Groups};
+pub use group::{GROUPS, Group, GroupDescriptor, Groups, On, Origin, families};
 
 static SCRAPE_ERROR: Family = Family::gauge(
     "container_scrape_error",
@@ -91,6 +97,7 @@ impl ContainerError {
 pub struct Read {
     groups: Groups,
     now: Instant,
+    time: Duration,
     memory: Option<(MachineMemory, u64)>,
 }
 
@@ -104,6 +111,7 @@ pub struct ContainerHalf {
     memory: memory::Writer,
     network: network::Writer,
     memory_is_unified: bool,
+    timestamps: bool,
     links: Option<Worker<Vec<Row>>>,
     rows: Vec<Row>,
     sources: sources::Writer,
@@ -137,34 +145,29 @@ impl ContainerHalf {
         kernel: Option<KernelSide>,
         log: Option<Kmsg>,
     ) -> Result<Self, ContainerError> {
-        let keep_below = descriptors_for_cgroups();
         let mut machine = Machine::new(paths, settings);
         let roster = Shared::new(Roster::new(settings.keep_dead));
         let (counts, lives) = kernel.map(|kernel| (kernel.counts, kernel.lives)).unzip();
-        let host =
-            Host { memory: machine.memory().unwrap_or_default().0, boot: machine.boot_time(), keep_below };
+        let host = Host { memory: machine.memory().unwrap_or_default().0, boot: machine.boot_time() };
+        let wanted = Wanted { pressure: settings.groups.has(Group::Pressure) };
+        let opener = Opener { layout: layout.clone(), keep_below: descriptors_for_cgroups(), wanted };
         let (post, inbox) = Discovery::post().map_err(ContainerError::Thread)?;
         let targets = Targets::default();
         let names = names(settings, paths, &post);
         let told = Told::by(log);
         let census =
-            Census::new(layout.clone(), roster.clone(), counts.clone(), names, told, targets.clone(), host);
+            Census::new(opener.clone(), roster.clone(), counts.clone(), names, told, targets.clone(), host);
         let discovery =
             Discovery::start(census, lives.flatten(), post, inbox).map_err(ContainerError::Thread)?;
         Ok(Self {
             roster,
-            figures: FigureReader::new(
-                layout.clone(),
-                keep_below,
-                settings.cpu_source,
-                counts.clone(),
-                &paths.procfs,
-            ),
+            figures: FigureReader::new(opener, settings.cpu_source, counts.clone(), &paths.procfs),
             machine,
             cpu: cpu::Writer::new(),
             memory: memory::Writer::new(),
             network: network::Writer::new(),
             memory_is_unified: layout.memory == layout.unified,
+            timestamps: settings.timestamps,
             links: start_links(paths, &targets),
             rows: Vec::new(),
             sources: sources::Writer::new(),
@@ -181,7 +184,7 @@ impl ContainerHalf {
 
     /// The first part of [`ContainerHalf::collect`], which waits for nothing.
     pub fn read(&mut self, groups: Groups) -> Read {
-        let now = Instant::now();
+        let (now, time) = (Instant::now(), wall_clock());
         if let Some(links) = self.links.as_mut().filter(|_| groups.has(Group::Network)) {
             links.ask();
         }
@@ -193,14 +196,17 @@ impl ContainerHalf {
         if is_overdue {
             self.discovery.missed();
         }
-        Read { groups, now, memory }
+        Read { groups, now, time, memory }
     }
 
     /// The second part: waits for the interfaces until `deadline` and writes.
     pub fn finish(&mut self, read: &Read, deadline: Instant, page: &mut Page) {
-        let &Read { groups, now, memory } = read;
+        let &Read { groups, now, time, memory } = read;
         let interfaces = groups.has(Group::Network).then(|| self.take_links(deadline));
+        page.stamp(Some(time).filter(|_| self.timestamps));
         self.write(groups, now, page);
+        page.stamp(None);
+        self.write_lasting(groups, now, time, page);
         if groups.has(Group::Machine) {
             self.machine.write(page, memory.map(|(memory, _)| memory));
         }
@@ -227,14 +233,22 @@ impl ContainerHalf {
         if groups.has(Group::Socket) {
             socket::write(page, &roster, now);
         }
+        if groups.has(Group::Pressure) {
+            pressure::write(page, &roster, now);
+        }
         if groups.has(Group::Oom) {
             oom::write(page, &roster, now);
         }
+    }
+
+    /// What is no reading of this moment, and never bears a time.
+    fn write_lasting(&self, groups: Groups, now: Instant, time: Duration, page: &mut Page) {
+        let roster = self.roster.lock();
         if groups.has(Group::Spec) {
             spec::write(page, &roster, now);
         }
         if groups.has(Group::Life) {
-            life::write(page, &roster, now, wall_clock());
+            life::write(page, &roster, now, time.as_secs());
         }
     }
 
@@ -268,9 +282,9 @@ fn start_links(paths: &Paths, targets: &Targets) -> Option<Worker<Vec<Row>>> {
         .ok()
 }
 
-/// Whole seconds since 1970.
-fn wall_clock() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+/// The time since 1970.
+fn wall_clock() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Every cgroup keeps some files open; the soft limit of old is too low for that. Gives the number below which

@@ -2,23 +2,30 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{entry::Entry, group::GroupDescriptor, links::Row, roster::Roster};
+use super::{
+    entry::Entry,
+    group::{GroupDescriptor, On, Origin},
+    links::Row,
+    roster::Roster,
+};
 use crate::metric::{Family, Labels, Page};
 
 /// This group.
 pub static GROUP: GroupDescriptor = GroupDescriptor {
     name: "network",
+    words: &["network"],
+    on: On::ByDefault,
     summary: "bytes, packets, errors and drops of a container's interfaces",
     reads: "rtnetlink, /proc/PID/net/dev, eBPF",
     families: &[
-        &RECEIVE_BYTES,
-        &RECEIVE_PACKETS,
-        &RECEIVE_ERRORS,
-        &RECEIVE_DROPPED,
-        &TRANSMIT_BYTES,
-        &TRANSMIT_PACKETS,
-        &TRANSMIT_ERRORS,
-        &TRANSMIT_DROPPED,
+        Origin::same(&RECEIVE_BYTES, "rtnetlink or /proc/PID/net/dev; in the host's network eBPF"),
+        Origin::same(&RECEIVE_PACKETS, "rtnetlink or /proc/PID/net/dev; in the host's network eBPF"),
+        Origin::same(&RECEIVE_ERRORS, "rtnetlink or /proc/PID/net/dev"),
+        Origin::same(&RECEIVE_DROPPED, "rtnetlink or /proc/PID/net/dev"),
+        Origin::same(&TRANSMIT_BYTES, "rtnetlink or /proc/PID/net/dev; in the host's network eBPF"),
+        Origin::same(&TRANSMIT_PACKETS, "rtnetlink or /proc/PID/net/dev; in the host's network eBPF"),
+        Origin::same(&TRANSMIT_ERRORS, "rtnetlink or /proc/PID/net/dev"),
+        Origin::same(&TRANSMIT_DROPPED, "rtnetlink or /proc/PID/net/dev"),
     ],
 };
 

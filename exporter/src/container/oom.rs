@@ -7,7 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{group::GroupDescriptor, roster::Roster, write};
+use super::{
+    group::{GroupDescriptor, On, Origin},
+    roster::Roster,
+    write,
+};
 use crate::{
     metric::{Family, Page},
     source::{
@@ -19,9 +23,15 @@ use crate::{
 /// This group.
 pub static GROUP: GroupDescriptor = GroupDescriptor {
     name: "oom",
+    words: &["oom_event"],
+    on: On::ByDefault,
     summary: "tasks killed because memory ran out",
     reads: "memory.events.local, or memory.oom_control of cgroup v1; /proc/vmstat; /dev/kmsg",
-    families: &[&EVENTS],
+    families: &[Origin::new(
+        &EVENTS,
+        "memory.oom_control: oom_kill; /dev/kmsg",
+        "memory.events.local: oom_kill; /dev/kmsg",
+    )],
 };
 
 static EVENTS: Family = Family::counter(

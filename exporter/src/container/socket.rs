@@ -2,15 +2,28 @@
 
 use std::time::Instant;
 
-use super::{entry::Entry, group::GroupDescriptor, kernel::Traffic, roster::Roster, write};
+use super::{
+    entry::Entry,
+    group::{GroupDescriptor, On, Origin},
+    kernel::Traffic,
+    roster::Roster,
+    write,
+};
 use crate::metric::{Family, Page};
 
 /// This group.
 pub static GROUP: GroupDescriptor = GroupDescriptor {
     name: "socket",
+    words: &["network"],
+    on: On::ByDefault,
     summary: "IP bytes and packets of a container's sockets, in whatever network, loopback included",
     reads: "eBPF",
-    families: &[&RECEIVE_BYTES, &RECEIVE_PACKETS, &TRANSMIT_BYTES, &TRANSMIT_PACKETS],
+    families: &[
+        Origin::same(&RECEIVE_BYTES, "eBPF"),
+        Origin::same(&RECEIVE_PACKETS, "eBPF"),
+        Origin::same(&TRANSMIT_BYTES, "eBPF"),
+        Origin::same(&TRANSMIT_PACKETS, "eBPF"),
+    ],
 };
 
 static RECEIVE_BYTES: Family = Family::counter(

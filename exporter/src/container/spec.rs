@@ -2,7 +2,11 @@
 
 use std::time::Instant;
 
-use super::{entry::Entry, group::GroupDescriptor, roster::Roster};
+use super::{
+    entry::Entry,
+    group::{GroupDescriptor, On, Origin},
+    roster::Roster,
+};
 use crate::{
     metric::{Family, Page},
     source::cgroup::spec::{CpuSpec, MemorySpec},
@@ -11,9 +15,18 @@ use crate::{
 /// This group.
 pub static GROUP: GroupDescriptor = GroupDescriptor {
     name: "spec",
+    words: &[],
+    on: On::ByDefault,
     summary: "limits of CPU time and memory",
     reads: "cpu.max, cpu.weight, memory.max and their like, when they change",
-    families: &[&CPU_PERIOD, &CPU_QUOTA, &CPU_SHARES, &MEMORY_LIMIT, &MEMORY_SWAP_LIMIT, &MEMORY_RESERVATION],
+    families: &[
+        Origin::new(&CPU_PERIOD, "cpu.cfs_period_us", "cpu.max"),
+        Origin::new(&CPU_QUOTA, "cpu.cfs_quota_us", "cpu.max"),
+        Origin::new(&CPU_SHARES, "cpu.shares", "cpu.weight"),
+        Origin::new(&MEMORY_LIMIT, "memory.limit_in_bytes", "memory.max"),
+        Origin::new(&MEMORY_SWAP_LIMIT, "memory.memsw.limit_in_bytes", "memory.swap.max"),
+        Origin::new(&MEMORY_RESERVATION, "memory.soft_limit_in_bytes", "memory.min"),
+    ],
 };
 
 static CPU_PERIOD: Family = Family::gauge(

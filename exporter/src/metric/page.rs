@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
     sync::LazyLock,
+    time::Duration,
 };
 
 use super::{Family, Kind, Labels, Value};
@@ -53,7 +54,7 @@ fn write_head(text: &mut Vec<u8>, name: &str, kind: Kind, help: &str) {
 /// Text format 0.0.4 as it grows. A family is written once per page: what comes later under the same name is
 /// dropped and counted, so that the page stays valid whatever a collector does. So is a sample whose labels became
 /// those of another one because neither was UTF-8.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Page {
     text: Vec<u8>,
     written: Hashes,
@@ -64,6 +65,22 @@ pub struct Page {
     /// Samples of the family being written whose labels may not be theirs alone.
     lossy: Hashes,
     dropped: u64,
+    /// What each sample line ends with.
+    end: Vec<u8>,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self {
+            text: Vec::new(),
+            written: Hashes::default(),
+            heads: Vec::new(),
+            starts: Vec::new(),
+            lossy: Hashes::default(),
+            dropped: 0,
+            end: b"\n".to_vec(),
+        }
+    }
 }
 
 impl Page {
@@ -73,6 +90,16 @@ impl Page {
         self.written.clear();
         self.starts.clear();
         self.dropped = 0;
+        self.stamp(None);
+    }
+
+    /// Gives samples from here on the time at which they were read, counted from 1970; or none.
+    pub fn stamp(&mut self, time: Option<Duration>) {
+        self.end.clear();
+        if let Some(time) = time {
+            self.end.extend_from_slice(format!(" {}", time.as_millis()).as_bytes());
+        }
+        self.end.push(b'\n');
     }
 
     /// Begins a family. Its HELP and TYPE lines come with its first sample, so a family without one leaves no trace.
@@ -249,7 +276,7 @@ impl Samples<'_> {
         if (first.is_lossy() || second.is_lossy()) && !self.page.is_first(first, second) {
             return;
         }
-        let out = &mut self.page.text;
+        let Page { text: out, end, .. } = &mut *self.page;
         out.extend_from_slice(self.name.as_bytes());
         if !first.is_empty() || !second.is_empty() {
             out.push(b'{');
@@ -262,7 +289,7 @@ impl Samples<'_> {
         }
         out.push(b' ');
         value.into().write(out);
-        out.push(b'\n');
+        out.extend_from_slice(end);
     }
 
     fn open(&mut self) {
@@ -318,6 +345,20 @@ mod tests {
             "# HELP bytes_total Bytes.\n# TYPE bytes_total counter\nbytes_total{device=\"a\"} 1\n\
              bytes_total{device=\"b\",mode=\"x\"} 2e+06\n# HELP up Whether it is.\n# TYPE up gauge\nup 1\n"
         );
+    }
+
+    #[test]
+    fn samples_bear_their_time_where_it_is_asked_for() {
+        let mut page = Page::default();
+        page.stamp(Some(Duration::from_micros(1_500_900)));
+        page.family(&UP).plain(1.0);
+        page.stamp(None);
+        page.family(&BYTES).plain(2.0);
+        assert!(text(&page).contains("\nup 1 1500\n") && text(&page).ends_with("\nbytes_total 2\n"));
+        page.stamp(Some(Duration::ZERO));
+        page.clear();
+        page.family(&UP).plain(1.0);
+        assert!(text(&page).ends_with("\nup 1\n"));
     }
 
     #[test]

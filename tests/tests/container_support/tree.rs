@@ -19,7 +19,7 @@ use exporter::{
     },
     metric,
     source::{
-        cgroup::{Hierarchy, Layout, Mode},
+        cgroup::{Controller, Hierarchy, Layout, Mode},
         kmsg::Kmsg,
     },
 };
@@ -36,6 +36,12 @@ pub struct Tree {
 
 const MEMINFO: &str = "MemTotal: 1000 kB\nMemFree: 10 kB\nSwapTotal: 100 kB\nSwapFree: 40 kB\n";
 
+fn hierarchy(dir: &TempDir, id: u32, name: &str) -> Hierarchy {
+    let mount = dir.path().join(name);
+    fs::create_dir(&mount).unwrap();
+    Hierarchy { id, mount, top: Some(b"/".to_vec()) }
+}
+
 impl Tree {
     /// One tree at `cgroup`.
     pub fn v2() -> Self {
@@ -46,9 +52,17 @@ impl Tree {
         tree
     }
 
-    /// `cpu`, `cpuacct` and `memory`, each alone.
+    /// `cpu`, `cpuacct`, `memory`, `blkio`, `cpuset`, `hugetlb` and `pids`, each alone.
     pub fn v1() -> Self {
         let mut tree = Self::new(Mode::V1, &[(1, "cpu"), (2, "cpuacct"), (3, "memory")]);
+        let beside = [
+            (Controller::Blkio, 4, "blkio"),
+            (Controller::Cpuset, 5, "cpuset"),
+            (Controller::Hugetlb, 6, "hugetlb"),
+            (Controller::Pids, 7, "pids"),
+        ];
+        tree.layout.beside =
+            beside.into_iter().map(|(of, id, name)| (of, hierarchy(&tree.dir, id, name))).collect();
         let layout = &mut tree.layout;
         (layout.cpu, layout.cpuacct, layout.memory) = (Some(0), Some(1), Some(2));
         tree
@@ -70,18 +84,14 @@ impl Tree {
         dir.write("sys/devices/system/cpu/online", "0-3\n");
         dir.write("sys/class/dmi/id/product_uuid", "u-1\n");
         dir.write("etc/machine-id", "m-1\n");
-        let hierarchy = |&(id, name): &(u32, &str)| {
-            let mount = dir.path().join(name);
-            fs::create_dir(&mount).unwrap();
-            Hierarchy { id, mount, top: Some(b"/".to_vec()) }
-        };
         let layout = Layout {
             mode,
-            hierarchies: hierarchies.iter().map(hierarchy).collect(),
+            hierarchies: hierarchies.iter().map(|(id, name)| hierarchy(&dir, *id, name)).collect(),
             cpu: None,
             cpuacct: None,
             memory: None,
             unified: None,
+            beside: Vec::new(),
             partial: false,
         };
         Self { dir, layout }

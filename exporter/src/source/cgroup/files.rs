@@ -13,8 +13,8 @@ use std::{
 use rustix::io::Errno;
 
 use super::{
-    CgroupPath, Layout,
-    reading::{self, CpuFigures, MemoryFigures, MemoryStat, Throttling},
+    CgroupPath, Controller, Hierarchy, Layout,
+    reading::{self, CpuFigures, MemoryFigures, MemoryStat, Pressure, Throttling},
 };
 use crate::source::text;
 
@@ -37,9 +37,12 @@ enum Name {
     MemoryPeak,
     MemorySwap,
     MemoryFailures,
+    PressureCpu,
+    PressureMemory,
+    PressureIo,
 }
 
-const ALL: [Name; 8] = [
+const ALL: [Name; 11] = [
     Name::CpuUsage,
     Name::CpuTimes,
     Name::CpuStat,
@@ -48,7 +51,22 @@ const ALL: [Name; 8] = [
     Name::MemoryPeak,
     Name::MemorySwap,
     Name::MemoryFailures,
+    Name::PressureCpu,
+    Name::PressureMemory,
+    Name::PressureIo,
 ];
+
+/// Which kinds of files are wanted; of others no descriptor is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Of waiting for CPU, memory and disks.
+    pub pressure: bool,
+}
+
+impl Wanted {
+    /// Every kind.
+    pub const ALL: Self = Self { pressure: true };
+}
 
 impl Name {
     /// The file's name in version 1 and 2; empty where there is none.
@@ -62,15 +80,27 @@ impl Name {
             Self::MemoryPeak => ("memory.max_usage_in_bytes", "memory.peak"),
             Self::MemorySwap => ("", "memory.swap.current"),
             Self::MemoryFailures => ("memory.failcnt", "memory.events"),
+            Self::PressureCpu => ("", "cpu.pressure"),
+            Self::PressureMemory => ("", "memory.pressure"),
+            Self::PressureIo => ("", "io.pressure"),
         };
         if unified { v2 } else { v1 }
     }
 
-    fn place(self, layout: &Layout) -> Option<usize> {
-        match self {
+    fn hierarchy(self, layout: &Layout) -> Option<&Hierarchy> {
+        let place = match self {
             Self::CpuUsage | Self::CpuTimes => layout.cpuacct,
             Self::CpuStat => layout.cpu,
+            Self::PressureCpu | Self::PressureMemory | Self::PressureIo => layout.unified,
             _ => layout.memory,
+        };
+        layout.hierarchy(place?)
+    }
+
+    fn is_wanted(self, wanted: Wanted) -> bool {
+        match self {
+            Self::PressureCpu | Self::PressureMemory | Self::PressureIo => wanted.pressure,
+            _ => true,
         }
     }
 }
@@ -88,6 +118,17 @@ enum Kept {
     Unkept,
 }
 
+/// Which files are opened, and where.
+#[derive(Clone, Debug)]
+pub struct Opener {
+    /// Where the hierarchies are.
+    pub layout: Layout,
+    /// The number below which descriptors are for cgroups' files.
+    pub keep_below: i32,
+    /// Which kinds there are.
+    pub wanted: Wanted,
+}
+
 /// The open files of one cgroup.
 #[derive(Debug, Default)]
 pub struct Files {
@@ -96,15 +137,15 @@ pub struct Files {
 
 impl Files {
     /// Opens what is not open yet. A file that is not there stays absent until the next call; one whose descriptor
-    /// is not below `keep_below` is opened anew for each reading.
-    pub fn open(&mut self, layout: &Layout, path: &CgroupPath, keep_below: i32) {
+    /// is not below the bound is opened anew for each reading.
+    pub fn open(&mut self, opener: &Opener, path: &CgroupPath) {
         for (name, kept) in ALL.into_iter().zip(&mut self.kept) {
-            if matches!(kept, Kept::Open(_)) {
+            if matches!(kept, Kept::Open(_)) || !name.is_wanted(opener.wanted) {
                 continue;
             }
-            let Some(file) = file_path(layout, path, name) else { continue };
+            let Some(file) = file_path(&opener.layout, path, name) else { continue };
             *kept = match File::open(file) {
-                Ok(file) if file.as_raw_fd() < keep_below => Kept::Open(file),
+                Ok(file) if file.as_raw_fd() < opener.keep_below => Kept::Open(file),
                 Ok(_) => Kept::Unkept,
                 Err(error) if is_exhausted(&error) => Kept::Unkept,
                 Err(_) => Kept::Absent,
@@ -128,7 +169,7 @@ impl Files {
 }
 
 fn file_path(layout: &Layout, path: &CgroupPath, name: Name) -> Option<std::path::PathBuf> {
-    let hierarchy = layout.hierarchy(name.place(layout)?)?;
+    let hierarchy = name.hierarchy(layout)?;
     let file = name.text(hierarchy.id == 0);
     (!file.is_empty()).then(|| hierarchy.directory(path).join(file))
 }
@@ -256,6 +297,23 @@ impl Reader {
         text::keyed(self.buffer.get(..length)?, b"oom_kill")
     }
 
+    /// How long tasks waited for CPU, memory and disks; none where the kernel does not tell.
+    ///
+    /// # Errors
+    /// The cgroup is no more.
+    pub fn pressure(&mut self, files: &Files, path: &CgroupPath) -> Result<[Option<Pressure>; 3], Gone> {
+        let mut of = |name| Ok(self.read(files, path, name)?.and_then(reading::pressure));
+        Ok([of(Name::PressureCpu)?, of(Name::PressureMemory)?, of(Name::PressureIo)?])
+    }
+
+    /// A file that few ask for, of a controller that may be absent: opened for this reading. None if it is not there.
+    pub fn rare(&mut self, controller: Controller, path: &CgroupPath, name: &str) -> Option<&[u8]> {
+        let directory = self.layout.controller(controller)?.directory(path);
+        self.reads = self.reads.wrapping_add(1);
+        let length = fill(&File::open(directory.join(name)).ok()?, &mut self.buffer).ok()?;
+        self.buffer.get(..length)
+    }
+
     fn is_unified(&self, place: Option<usize>) -> bool {
         place.is_some() && place == self.layout.unified
     }
@@ -326,10 +384,15 @@ mod tests {
             cpuacct: Some(0),
             memory: Some(0),
             unified: Some(0),
+            beside: Vec::new(),
             partial: false,
         };
         check(&layout, &mount);
         std::fs::remove_dir_all(mount).unwrap();
+    }
+
+    fn opener(layout: &Layout, keep_below: i32) -> Opener {
+        Opener { layout: layout.clone(), keep_below, wanted: Wanted::ALL }
     }
 
     #[test]
@@ -339,13 +402,13 @@ mod tests {
             let mut reader = Reader::new(layout.clone());
             for (keep_below, held) in [(i32::MAX, 1), (0, 0)] {
                 let mut files = Files::default();
-                files.open(layout, &path, keep_below);
+                files.open(&opener(layout, keep_below), &path);
                 assert_eq!(files.held(), held);
                 assert_eq!(reader.cpu(&files, &path, false).map(|cpu| cpu.usage), Ok(Some(5_000)));
                 assert_eq!(reader.memory(&files, &path, None, None), Ok(None), "no such controller");
             }
             let mut files = Files::default();
-            files.open(layout, &path, 0);
+            files.open(&opener(layout, 0), &path);
             std::fs::remove_file(mount.join("a/cpu.stat")).unwrap();
             assert_eq!(reader.cpu(&files, &path, false), Err(Gone));
         });
@@ -358,7 +421,7 @@ mod tests {
             std::fs::write(mount.join("a/cpu.stat"), format!("{filler}usage_usec 7\n")).unwrap();
             let path = CgroupPath::new(b"/a");
             let mut files = Files::default();
-            files.open(layout, &path, i32::MAX);
+            files.open(&opener(layout, i32::MAX), &path);
             let mut reader = Reader::new(layout.clone());
             assert_eq!(reader.cpu_usage(&files, &path), Ok(Some(7_000)));
         });

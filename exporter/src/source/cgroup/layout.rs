@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::CgroupPath;
-use crate::{config::Paths, source::text};
+use crate::{
+    config::Paths,
+    source::{mount::unescape, text},
+};
 
 /// How the host mounts its cgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +52,32 @@ impl Hierarchy {
     }
 }
 
+/// A controller whose figures are read where the followed hierarchies have a cgroup: nobody follows its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Controller {
+    /// Block devices; `io` of version 2.
+    Blkio,
+    /// CPUs and nodes of memory.
+    Cpuset,
+    /// Huge pages.
+    Hugetlb,
+    /// Number of tasks.
+    Pids,
+}
+
+impl Controller {
+    const ALL: [Self; 4] = [Self::Blkio, Self::Cpuset, Self::Hugetlb, Self::Pids];
+
+    const fn word(self) -> &'static [u8] {
+        match self {
+            Self::Blkio => b"blkio",
+            Self::Cpuset => b"cpuset",
+            Self::Hugetlb => b"hugetlb",
+            Self::Pids => b"pids",
+        }
+    }
+}
+
 /// The place of a hierarchy in [`Layout::hierarchies`].
 pub type Place = usize;
 
@@ -70,6 +99,8 @@ pub struct Layout {
     pub memory: Option<Place>,
     /// The version 2 tree.
     pub unified: Option<Place>,
+    /// Hierarchies of version 1 that are read and not followed.
+    pub beside: Vec<(Controller, Hierarchy)>,
     /// Whether only a part of the host's tree is in sight, so that `/` is not the host.
     pub partial: bool,
 }
@@ -198,11 +229,16 @@ impl Layout {
             cpuacct: None,
             memory: None,
             unified: None,
+            beside: Vec::new(),
             partial: false,
         };
         layout.cpu = layout.place(facts, b"cpu");
         layout.cpuacct = layout.place(facts, b"cpuacct");
         layout.memory = layout.place(facts, b"memory");
+        let beside = |controller: Controller| {
+            Some((controller, hierarchy(facts, mount_of(facts, controller.word())?)))
+        };
+        layout.beside = Controller::ALL.into_iter().filter_map(beside).collect();
         let on_v1 = !layout.hierarchies.is_empty();
         layout.unified = layout.place_unified(facts);
         match (on_v1, layout.unified) {
@@ -223,38 +259,51 @@ impl Layout {
         self.hierarchies.get(place)
     }
 
+    /// The hierarchy that has a controller's files; the version 2 tree where version 1 has none.
+    pub fn controller(&self, controller: Controller) -> Option<&Hierarchy> {
+        let beside = self.beside.iter().find(|(found, _)| *found == controller);
+        beside.map(|(_, hierarchy)| hierarchy).or_else(|| self.hierarchy(self.unified?))
+    }
+
     /// The place of the hierarchy that the kernel numbers so.
     pub fn place_of(&self, id: u32) -> Option<Place> {
         self.hierarchies.iter().position(|hierarchy| hierarchy.id == id)
     }
 
     fn place(&mut self, facts: &Facts, controller: &[u8]) -> Option<Place> {
-        let id = facts.numbers.iter().find(|(id, names)| *id != 0 && has(names, controller))?.0;
-        let mount =
-            widest(facts.mounts.iter().filter(|mount| !mount.unified && has(&mount.options, controller)))?;
-        Some(self.add(id, mount, facts))
+        Some(self.add(mount_of(facts, controller)?, facts))
     }
 
     fn place_unified(&mut self, facts: &Facts) -> Option<Place> {
         let mount = widest(facts.mounts.iter().filter(|mount| mount.unified))?;
-        Some(self.add(0, mount, facts))
+        Some(self.add((0, mount), facts))
     }
 
-    fn add(&mut self, id: u32, mount: &Mount, facts: &Facts) -> Place {
+    fn add(&mut self, (id, mount): (u32, &Mount), facts: &Facts) -> Place {
         if let Some(place) = self.place_of(id) {
             return place;
         }
-        let above = leads_up(&mount.top);
         // Seen from inside a namespace, "/" is the namespace's own top and "/.." lies above it.
-        self.partial |= !(mount.top == b"/" && !facts.own_namespace || above);
-        let top = match facts.own_namespace {
-            _ if above => Some(b"/".to_vec()),
-            true => None,
-            false => Some(mount.top.clone()),
-        };
-        self.hierarchies.push(Hierarchy { id, mount: mount.point.clone(), top });
+        self.partial |= !(mount.top == b"/" && !facts.own_namespace || leads_up(&mount.top));
+        self.hierarchies.push(hierarchy(facts, (id, mount)));
         self.hierarchies.len() - 1
     }
+}
+
+/// The number of version 1's hierarchy with that controller, and where it is mounted.
+fn mount_of<'a>(facts: &'a Facts, controller: &[u8]) -> Option<(u32, &'a Mount)> {
+    let id = facts.numbers.iter().find(|(id, names)| *id != 0 && has(names, controller))?.0;
+    let mounts = facts.mounts.iter().filter(|mount| !mount.unified && has(&mount.options, controller));
+    Some((id, widest(mounts)?))
+}
+
+fn hierarchy(facts: &Facts, (id, mount): (u32, &Mount)) -> Hierarchy {
+    let top = match facts.own_namespace {
+        _ if leads_up(&mount.top) => Some(b"/".to_vec()),
+        true => None,
+        false => Some(mount.top.clone()),
+    };
+    Hierarchy { id, mount: mount.point.clone(), top }
 }
 
 /// The first mount of those that show most of the tree.
@@ -290,25 +339,8 @@ fn mount(line: &[u8]) -> Option<Mount> {
         _ => return None,
     };
     let options = rest.nth(1)?;
-    let point = PathBuf::from(std::ffi::OsString::from_vec(unescaped(point)));
-    Some(Mount { unified, top: unescaped(top), point, options: options.to_vec() })
-}
-
-/// A blank, tab, newline or backslash stands there as three octal digits.
-fn unescaped(field: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((&byte, after)) = rest.split_first() {
-        let octal = (byte == b'\\').then(|| after.get(..3)).flatten().and_then(|digits| {
-            digits.iter().try_fold(0_u8, |value, &digit| {
-                let digit = digit.wrapping_sub(b'0');
-                if digit > 7 { None } else { value.checked_mul(8)?.checked_add(digit) }
-            })
-        });
-        out.push(octal.unwrap_or(byte));
-        rest = if octal.is_some() { after.get(3..).unwrap_or_default() } else { after };
-    }
-    out
+    let point = PathBuf::from(std::ffi::OsString::from_vec(unescape(point, |_| true)));
+    Some(Mount { unified, top: unescape(top, |_| true), point, options: options.to_vec() })
 }
 
 /// Number and controllers of each line of a `/proc/PID/cgroup` file.

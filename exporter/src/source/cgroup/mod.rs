@@ -9,5 +9,5 @@ pub mod tree;
 pub mod walk;
 pub mod watch;
 
-pub use layout::{Hierarchy, Layout, Mode, PLACES, Place};
+pub use layout::{Controller, Hierarchy, Layout, Mode, PLACES, Place};
 pub use path::CgroupPath;

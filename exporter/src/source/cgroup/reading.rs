@@ -184,6 +184,25 @@ pub fn memory_events(file: &[u8]) -> (Option<u64>, Option<u64>) {
     (text::keyed(file, b"high"), text::keyed(file, b"max"))
 }
 
+/// How long tasks waited, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pressure {
+    /// Some of them.
+    pub some: u64,
+    /// All of them at once; 0 where the kernel does not tell (CPU before 5.13).
+    pub full: u64,
+}
+
+/// One of version 2's `*.pressure` files; none where the kernel does not keep it.
+pub fn pressure(file: &[u8]) -> Option<Pressure> {
+    let total = |kind: &[u8]| {
+        let line = text::lines(file).find(|line| text::fields(line).next() == Some(kind))?;
+        let total = text::fields(line).find_map(|field| field.strip_prefix(b"total="))?;
+        Some(text::whole(total)?.saturating_mul(MICROSECOND))
+    };
+    Some(Pressure { some: total(b"some")?, full: total(b"full").unwrap_or(0) })
+}
+
 fn pairs(file: &[u8]) -> impl Iterator<Item = (&[u8], u64)> {
     text::lines(file).filter_map(|line| {
         let blank = line.iter().position(|&byte| byte == b' ')?;
@@ -253,6 +272,18 @@ mod tests {
     }
 
     #[test]
+    fn pressure_is_the_total_of_both_kinds() {
+        let some = b"some avg10=0.00 avg60=1.50 avg300=0.00 total=15\n";
+        let both = [&some[..], b"full avg10=0.00 avg60=0.00 avg300=0.00 total=7\n"].concat();
+        assert_eq!(pressure(&both), Some(Pressure { some: 15_000, full: 7_000 }));
+        assert_eq!(pressure(some), Some(Pressure { some: 15_000, full: 0 }));
+        assert_eq!(
+            (pressure(b""), pressure(b"some total=x"), pressure(b"somewhat total=1")),
+            (None, None, None)
+        );
+    }
+
+    #[test]
     fn the_working_set_is_never_below_zero() {
         let mut memory = MemoryFigures { usage: Some(10), ..MemoryFigures::default() };
         assert_eq!(memory.working_set(), Some(10));
@@ -282,7 +313,7 @@ mod tests {
                 text.extend_from_slice(words[usize::try_from(state >> 33).unwrap_or(0) % words.len()]);
             }
             let _ = (cpu_stat(&text), cpu_stat_v1(&text), cpuacct_stat(&text, 0), memory_stat(&text));
-            let _ = (memory_stat_v1(&text), memory_events(&text));
+            let _ = (memory_stat_v1(&text), memory_events(&text), pressure(&text));
         }
         let most = cpu_stat(b"usage_usec 18446744073709551615\n");
         assert_eq!(most.usage, Some(u64::MAX), "too large a number stays at the end of the range");

@@ -172,6 +172,7 @@ mod tests {
             cpuacct: Some(0),
             memory: Some(0),
             unified: Some(0),
+            beside: Vec::new(),
             partial: false,
         }
     }
@@ -185,6 +186,7 @@ mod tests {
             cpuacct: None,
             memory: Some(1),
             unified: None,
+            beside: Vec::new(),
             partial: false,
         }
     }

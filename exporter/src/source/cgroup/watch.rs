@@ -176,6 +176,7 @@ mod tests {
             cpuacct: Some(0),
             memory: Some(0),
             unified: Some(0),
+            beside: Vec::new(),
             partial: false,
         };
         let mut watcher = Watcher::new().unwrap();
