@@ -56,7 +56,7 @@ const V2_MEMORY: &[(&str, &str)] = &[
     ("memory.max", "8192\n"),
     ("memory.swap.max", "max\n"),
     ("memory.min", "0\n"),
-    ("memory.events", "low 0\nhigh 3\nmax 4\noom 1\noom_kill 1\n"),
+    ("memory.events", "low 15\nhigh 3\nmax 4\noom 16\noom_kill 17\noom_group_kill 18\n"),
     (
         "memory.stat",
         "anon 100\nfile 200\nkernel 300\nfile_mapped 40\nfile_dirty 5\nfile_writeback 6\ninactive_file 700\n\
@@ -127,6 +127,10 @@ fn every_figure_of_version_2() {
          container_spec_memory_limit_bytes 8192
          container_spec_memory_swap_limit_bytes 0
          container_spec_memory_reservation_limit_bytes 0
+         container_memory_events_low_total 15
+         container_memory_events_oom_total 16
+         container_memory_events_oom_kill_total 17
+         container_memory_events_oom_group_kill_total 18
          container_pressure_cpu_waiting_seconds_total 0.0015
          container_pressure_cpu_stalled_seconds_total 0
          container_pressure_memory_waiting_seconds_total 2
@@ -182,6 +186,7 @@ fn every_figure_of_version_1() {
         "memory/d",
         &[("memory.limit_in_bytes", "10000000\n"), ("memory.soft_limit_in_bytes", "4096\n")],
     );
+    tree.write("memory/d", &[("memory.kmem.usage_in_bytes", "12288\n")]);
     tree.write("memory/d", &[("memory.memsw.limit_in_bytes", "9223372036854771712\n")]);
     let mut half = tree.half(&settings(), None);
     let page = half.page();
@@ -201,6 +206,7 @@ fn every_figure_of_version_1() {
          container_memory_rss 20
          container_memory_mapped_file 30
          container_memory_swap 40
+         container_memory_kernel_usage 12288
          container_memory_failcnt 8
          container_memory_failures_total{failure_type=pgfault,scope=hierarchy} 5
          container_memory_failures_total{failure_type=pgmajfault,scope=container} 6
@@ -214,6 +220,8 @@ fn every_figure_of_version_1() {
     has(&page, "/c", "container_spec_cpu_shares 1024\ncontainer_spec_cpu_period 100000");
     lacks(&page, "/c", &["container_spec_cpu_quota", "container_cpu_cfs_periods_total"]);
     lacks(&page, "/c", &["container_cpu_usage_seconds_total", "container_memory_usage_bytes"]);
+    lacks(&page, "/c", &["container_memory_kernel_usage", "container_memory_failcnt"]);
+    lacks(&page, "/d", &["container_memory_events_high_total", "container_memory_events_oom_total"]);
 
     // Near its limit the number of failures is read at each scrape; far from it nothing can have failed.
     tree.write("memory/d", &[("memory.failcnt", "9\n")]);

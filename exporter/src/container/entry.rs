@@ -8,7 +8,7 @@ use crate::{
         cgroup::{
             CgroupPath, Layout, Place,
             files::Files,
-            reading::{CpuFigures, MemoryFigures, Pressure},
+            reading::{CpuFigures, MemoryEvents, MemoryFigures, Pressure},
             spec::Spec,
             tree::Ids,
         },
@@ -70,6 +70,8 @@ pub struct Entry {
     pub usage: Usage,
     /// Memory; none without the controller.
     pub memory: Option<MemoryFigures>,
+    /// How often its memory ran short; none with version 1 or without the controller.
+    pub memory_events: Option<MemoryEvents>,
     /// How long its tasks waited for CPU, memory and disks.
     pub pressure: [Option<Pressure>; 3],
     /// Tasks killed for want of memory.
@@ -111,6 +113,7 @@ impl Entry {
             cpu: CpuFigures::default(),
             usage: Usage::default(),
             memory: None,
+            memory_events: None,
             pressure: [None; 3],
             kills: Kills::default(),
             interfaces: Vec::new(),
@@ -139,6 +142,7 @@ impl Entry {
         }
         if Some(place) == layout.memory {
             self.memory = None;
+            self.memory_events = None;
             self.kills = Kills::default();
         }
     }

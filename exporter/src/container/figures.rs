@@ -161,6 +161,9 @@ impl FigureReader {
                 as_root(memory, swap_used);
             }
         }
+        if groups.has(Group::MemoryEvents) {
+            entry.memory_events = self.reader.memory_events(&entry.files, &entry.path)?;
+        }
         if groups.has(Group::Pressure) {
             entry.pressure = self.reader.pressure(&entry.files, &entry.path)?;
         }

@@ -1,6 +1,6 @@
 //! The groups of `container_*` and `machine_*`, as `collect[]=container.GROUP` names them.
 
-use super::{cpu, life, machine, memory, network, oom, pressure, socket, spec};
+use super::{cpu, life, machine, memory, memory_events, network, oom, pressure, socket, spec};
 use crate::metric::Family;
 
 /// All that is said of a group in one place.
@@ -65,6 +65,7 @@ pub static GROUPS: &[&GroupDescriptor] = &[
     &machine::GROUP,
     &oom::GROUP,
     &pressure::GROUP,
+    &memory_events::GROUP,
 ];
 
 /// A group.
@@ -89,6 +90,8 @@ pub enum Group {
     Oom,
     /// Waiting.
     Pressure,
+    /// Memory that ran short.
+    MemoryEvents,
 }
 
 /// A set of groups.
@@ -164,6 +167,7 @@ mod tests {
             ("machine", Group::Machine),
             ("oom", Group::Oom),
             ("pressure", Group::Pressure),
+            ("memory_events", Group::MemoryEvents),
         ] {
             let one = Groups::named(name).unwrap();
             assert!(one.has(group) && Groups::ALL.has(group) && !Groups::NONE.has(group), "{name}");

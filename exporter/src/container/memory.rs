@@ -32,7 +32,7 @@ pub static GROUP: GroupDescriptor = GroupDescriptor {
         Origin::new(&RSS, "memory.stat: total_rss", "memory.stat: anon"),
         Origin::new(&MAPPED_FILE, "memory.stat: total_mapped_file", "memory.stat: file_mapped"),
         Origin::new(&SWAP, "memory.stat: total_swap", "memory.swap.current; /: /proc/meminfo"),
-        Origin::new(&KERNEL, "-", "memory.stat: kernel (5.18)"),
+        Origin::new(&KERNEL, "memory.kmem.usage_in_bytes", "memory.stat: kernel (5.18)"),
         Origin::new(&ACTIVE_FILE, "memory.stat: total_active_file", "memory.stat: active_file"),
         Origin::new(&INACTIVE_FILE, "memory.stat: total_inactive_file", "memory.stat: inactive_file"),
         Origin::new(&FILE_DIRTY, "-", "memory.stat: file_dirty"),
@@ -137,7 +137,7 @@ impl Writer {
         figure(&RSS, |memory| memory.stat.anon);
         figure(&MAPPED_FILE, |memory| memory.stat.file_mapped);
         figure(&SWAP, |memory| Some(memory.swap.unwrap_or(0)));
-        figure(&KERNEL, |memory| memory.stat.kernel);
+        figure(&KERNEL, |memory| memory.kernel);
         figure(&ACTIVE_FILE, |memory| memory.stat.active_file);
         figure(&INACTIVE_FILE, |memory| memory.stat.inactive_file);
         figure(&FILE_DIRTY, |memory| memory.stat.file_dirty);

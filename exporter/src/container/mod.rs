@@ -17,6 +17,7 @@ mod life;
 mod links;
 mod machine;
 mod memory;
+mod memory_events;
 mod names;
 mod network;
 mod oom;
@@ -235,6 +236,9 @@ impl ContainerHalf {
         }
         if groups.has(Group::Pressure) {
             pressure::write(page, &roster, now);
+        }
+        if groups.has(Group::MemoryEvents) {
+            memory_events::write(page, &roster, now);
         }
         if groups.has(Group::Oom) {
             oom::write(page, &roster, now);

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use super::{
     CgroupPath, Controller, Hierarchy, Layout,
-    reading::{self, CpuFigures, MemoryFigures, MemoryStat, Pressure, Throttling},
+    reading::{self, CpuFigures, MemoryEvents, MemoryFigures, MemoryStat, Pressure, Throttling},
 };
 use crate::source::text;
 
@@ -37,12 +37,13 @@ enum Name {
     MemoryPeak,
     MemorySwap,
     MemoryFailures,
+    MemoryKernel,
     PressureCpu,
     PressureMemory,
     PressureIo,
 }
 
-const ALL: [Name; 11] = [
+const ALL: [Name; 12] = [
     Name::CpuUsage,
     Name::CpuTimes,
     Name::CpuStat,
@@ -51,6 +52,7 @@ const ALL: [Name; 11] = [
     Name::MemoryPeak,
     Name::MemorySwap,
     Name::MemoryFailures,
+    Name::MemoryKernel,
     Name::PressureCpu,
     Name::PressureMemory,
     Name::PressureIo,
@@ -80,6 +82,7 @@ impl Name {
             Self::MemoryPeak => ("memory.max_usage_in_bytes", "memory.peak"),
             Self::MemorySwap => ("", "memory.swap.current"),
             Self::MemoryFailures => ("memory.failcnt", "memory.events"),
+            Self::MemoryKernel => ("memory.kmem.usage_in_bytes", ""),
             Self::PressureCpu => ("", "cpu.pressure"),
             Self::PressureMemory => ("", "memory.pressure"),
             Self::PressureIo => ("", "io.pressure"),
@@ -265,18 +268,33 @@ impl Reader {
             usage: self.read(files, path, Name::MemoryUsage)?.and_then(text::only),
             max_usage: self.read(files, path, Name::MemoryPeak)?.and_then(text::only),
             swap: stat.swap,
+            kernel: stat.kernel,
             failures: before.and_then(|before| before.failures),
             high_events: None,
             stat,
         };
         if unified {
             memory.swap = self.read(files, path, Name::MemorySwap)?.and_then(text::only);
-            let events = self.read(files, path, Name::MemoryFailures)?.map(reading::memory_events);
-            (memory.high_events, memory.failures) = events.unwrap_or_default();
-        } else if memory.failures.is_none() || limit.is_some_and(|limit| may_fail(memory.max_usage, limit)) {
+            let events = self.memory_events(files, path)?.unwrap_or_default();
+            (memory.high_events, memory.failures) = (events.high, events.max);
+            return Ok(Some(memory));
+        }
+        memory.kernel = self.read(files, path, Name::MemoryKernel)?.and_then(text::only);
+        if memory.failures.is_none() || limit.is_some_and(|limit| may_fail(memory.max_usage, limit)) {
             memory.failures = self.read(files, path, Name::MemoryFailures)?.and_then(text::only);
         }
         Ok(Some(memory))
+    }
+
+    /// What happened to its memory; none with version 1 or without the controller.
+    ///
+    /// # Errors
+    /// The cgroup is no more.
+    pub fn memory_events(&mut self, files: &Files, path: &CgroupPath) -> Result<Option<MemoryEvents>, Gone> {
+        if !self.is_unified(self.layout.memory) {
+            return Ok(None);
+        }
+        Ok(self.read(files, path, Name::MemoryFailures)?.map(reading::memory_events))
     }
 
     /// How many of the cgroup's own tasks were killed for want of memory. Read when some were; the file is not kept.

@@ -82,6 +82,8 @@ pub struct MemoryFigures {
     pub max_usage: Option<u64>,
     /// Swapped out.
     pub swap: Option<u64>,
+    /// Held by the kernel.
+    pub kernel: Option<u64>,
     /// Times that the limit was hit.
     pub failures: Option<u64>,
     /// Times that the high mark was passed.
@@ -179,9 +181,39 @@ pub fn memory_stat_v1(file: &[u8]) -> MemoryStat {
     }
 }
 
-/// Version 2's `memory.events`: times that the high mark was passed, and that the limit was hit.
-pub fn memory_events(file: &[u8]) -> (Option<u64>, Option<u64>) {
-    (text::keyed(file, b"high"), text::keyed(file, b"max"))
+/// How often something happened to the memory of a cgroup with all below it; `None` where the kernel does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryEvents {
+    /// Memory was taken back though it was protected.
+    pub low: Option<u64>,
+    /// The high mark was passed.
+    pub high: Option<u64>,
+    /// The limit was hit.
+    pub max: Option<u64>,
+    /// Nothing could be taken back at the limit.
+    pub oom: Option<u64>,
+    /// A task was killed.
+    pub oom_kill: Option<u64>,
+    /// All tasks of a group were killed.
+    pub oom_group_kill: Option<u64>,
+}
+
+/// Version 2's `memory.events`.
+pub fn memory_events(file: &[u8]) -> MemoryEvents {
+    let mut events = MemoryEvents::default();
+    for (key, value) in pairs(file) {
+        let field = match key {
+            b"low" => &mut events.low,
+            b"high" => &mut events.high,
+            b"max" => &mut events.max,
+            b"oom" => &mut events.oom,
+            b"oom_kill" => &mut events.oom_kill,
+            b"oom_group_kill" => &mut events.oom_group_kill,
+            _ => continue,
+        };
+        *field = Some(value);
+    }
+    events
 }
 
 /// How long tasks waited, in nanoseconds.
@@ -268,7 +300,9 @@ mod tests {
             memory_stat(b"anon 1\nfile 2\nkernel 3\nfile_mapped 4\npgscan 5\npgscan_direct 6\nnonsense\n");
         assert_eq!((stat.anon, stat.file, stat.kernel), (Some(1), Some(2), Some(3)));
         assert_eq!((stat.file_mapped, stat.pgscan, stat.pgsteal), (Some(4), Some(5), None));
-        assert_eq!(memory_events(b"low 0\nhigh 2\nmax 3\noom 0\n"), (Some(2), Some(3)));
+        let events = memory_events(b"low 0\nhigh 2\nmax 3\noom 4\noom_kill 5\noom_group_kill x\nsock 9\n");
+        assert_eq!((events.low, events.high, events.max), (Some(0), Some(2), Some(3)));
+        assert_eq!((events.oom, events.oom_kill, events.oom_group_kill), (Some(4), Some(5), None));
     }
 
     #[test]
