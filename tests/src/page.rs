@@ -11,6 +11,8 @@ pub struct Sample {
     pub labels: BTreeMap<String, String>,
     /// The value.
     pub value: f64,
+    /// The time that it bears, in milliseconds since 1970.
+    pub timestamp: Option<i64>,
 }
 
 /// A parsed page.
@@ -111,14 +113,18 @@ fn parse_sample(line: &str) -> Option<Sample> {
         }
         rest = &rest[1..];
     }
-    let value = match rest.strip_prefix(' ')? {
+    let (value, timestamp) = match rest.strip_prefix(' ')?.split_once(' ') {
+        Some((value, time)) => (value, Some(time.parse().ok()?)),
+        None => (rest.strip_prefix(' ')?, None),
+    };
+    let value = match value {
         "+Inf" => f64::INFINITY,
         "-Inf" => f64::NEG_INFINITY,
         "NaN" => f64::NAN,
         number if number.starts_with(|c: char| c.is_ascii_digit() || c == '-') => number.parse().ok()?,
         _ => return None,
     };
-    Some(Sample { name: name.to_owned(), labels, value })
+    Some(Sample { name: name.to_owned(), labels, value, timestamp })
 }
 
 /// Reads up to the closing quote and gives the value and what follows the quote.
@@ -147,12 +153,14 @@ mod tests {
     fn samples_labels_and_numbers_are_read() {
         let page = Page::parse(concat!(
             "# HELP a_total Words \\n more.\n# TYPE a_total counter\n",
-            "a_total{x=\"1\",y=\"q\\\"\\\\\\n}\"} 1.5e+06\na_total{x=\"2\"} NaN\n# TYPE b gauge\nb -3\nb{} +Inf\n"
+            "a_total{x=\"1\",y=\"q\\\"\\\\\\n}\"} 1.5e+06\na_total{x=\"2\"} NaN\n# TYPE b gauge\nb -3\nb{} +Inf\nt 1 -5\n"
         ).replace("b{} +Inf\n", "").as_str());
         assert_eq!(page.value("a_total", &[("y", "q\"\\\n}")]), Some(1.5e6));
         assert_eq!(page.sum("b", &[]), Some(-3.0));
         assert_eq!(page.matching("a_total", &[]).count(), 2);
         assert_eq!(page.sum("c", &[]), None);
+        let times: Vec<_> = page.samples.iter().map(|sample| sample.timestamp).collect();
+        assert_eq!(times, [None, None, None, Some(-5)]);
     }
 
     #[test]
@@ -165,6 +173,8 @@ mod tests {
             "a{x=\"1} 1\n",
             "a\n",
             "a inf\n",
+            "a 1 x\n",
+            "a 1 2 3\n",
             "# TYPE a gauge\n# TYPE a gauge\n",
         ];
         for text in broken {

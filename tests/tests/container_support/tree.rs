@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fs,
     os::unix::fs::MetadataExt,
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -95,6 +96,11 @@ impl Tree {
             partial: false,
         };
         Self { dir, layout }
+    }
+
+    /// Its top folder, which stands for the root of the file system.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Writes `name content` files into a folder.
