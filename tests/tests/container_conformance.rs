@@ -93,7 +93,8 @@ fn the_expected_page_of_a_container_is_reproduced() {
 fn the_expected_page_with_fewer_labels_is_reproduced() {
     let Some(pack) = pack() else { return };
     let ours = containers(&Keep { all: false, ..Keep::default() });
-    let expected = at_the_time_of(expected(&pack.join("metrics/prometheus_metrics_whitelist_filtered")), &ours);
+    let expected =
+        at_the_time_of(expected(&pack.join("metrics/prometheus_metrics_whitelist_filtered")), &ours);
     assert!(expected.samples.len() >= 270, "{} rows are too few", expected.samples.len());
     let amiss = compare(&expected, &ours, &CONTAINER);
     assert!(amiss.is_empty(), "{amiss:#?}");
@@ -233,10 +234,9 @@ fn machine_of(pack: &Path, cpus: &str, online: &str) -> Page {
 #[test]
 fn processors_are_counted() {
     let Some(pack) = pack() else { return };
-    for (cpus, online, cores, sockets) in [
-        ("testdata_rpi4", "0-3\n", 4.0, 1.0),
-        ("testdata_xeon4214_2socket", "0-47\n", 24.0, 2.0),
-    ] {
+    for (cpus, online, cores, sockets) in
+        [("testdata_rpi4", "0-3\n", 4.0, 1.0), ("testdata_xeon4214_2socket", "0-47\n", 24.0, 2.0)]
+    {
         let page = machine_of(&pack, cpus, online);
         values(
             &page,

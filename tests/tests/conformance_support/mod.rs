@@ -1,5 +1,9 @@
 //! What the reference is expected to write, and how ours is laid beside it.
-#![allow(clippy::unwrap_used, dead_code, reason = "a test fails by panicking, and each test file uses a part")]
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    reason = "a test fails by panicking, and each test file uses a part"
+)]
 
 pub mod rules;
 pub mod trees;
@@ -75,7 +79,8 @@ fn compare_row<'a>(
     let rule = |list: &'a [Rule<'a>]| list.iter().find(|rule| matches(rule.row, sample));
     if let Some(left_out) = rule(rules.left_out) {
         // The rule is needed unless some tree gives the row as it is expected.
-        if !ours.values().any(|page| find(page, sample).is_some_and(|row| is_equal(row.value, sample.value))) {
+        if !ours.values().any(|page| find(page, sample).is_some_and(|row| is_equal(row.value, sample.value)))
+        {
             needed.insert(left_out.row);
         }
         return Ok(());
@@ -154,5 +159,6 @@ fn is_equal(one: f64, other: f64) -> bool {
 fn matches(pattern: &str, sample: &Sample) -> bool {
     let (name, labels) = pattern.split_once('{').unwrap_or((pattern, ""));
     let mut labels = labels.trim_end_matches('}').split(',').filter_map(|label| label.split_once('='));
-    name == sample.name && labels.all(|(label, value)| sample.labels.get(label).is_some_and(|its| its == value))
+    name == sample.name
+        && labels.all(|(label, value)| sample.labels.get(label).is_some_and(|its| its == value))
 }

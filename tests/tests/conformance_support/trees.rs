@@ -83,8 +83,7 @@ const NUMA: &str = "total=10000 N0=5000 N1=5000\nfile=26649 N0=16649 N1=10000\na
                     unevictable=18900 N0=8900 N1=10000\nhierarchical_total=10000 N0=5000 N1=5000\n\
                     hierarchical_file=46649 N0=36649 N1=10000\nhierarchical_anon=27109 N0=20000 N1=7109\n\
                     hierarchical_unevictable=28900 N0=8900 N1=20000\n";
-const BLKIO: &str =
-    "8:0 Read 3\n8:0 Write 6\n8:0 Sync 4\n8:0 Async 1\n8:0 Discard 2\n8:0 Total 5\nTotal 5\n";
+const BLKIO: &str = "8:0 Read 3\n8:0 Write 6\n8:0 Sync 4\n8:0 Async 1\n8:0 Discard 2\n8:0 Total 5\nTotal 5\n";
 
 fn write_disks(tree: &Tree) {
     for folder in ["sys/block/sdb", "sys/class/block/sdb", "sys/dev/block/8:0"] {
@@ -235,9 +234,10 @@ pub fn nodes() -> Tree {
     for cpu in 0..16 {
         write_cpu(&tree, cpu);
     }
-    for (node, cpus, distance, kibibytes, pages) in
-        [(0, "0-7\n", "10 12\n", 32_817_192, ["0\n", "0\n"]), (1, "8-15\n", "12 10\n", 32_817_192, ["4\n", "2\n"])]
-    {
+    for (node, cpus, distance, kibibytes, pages) in [
+        (0, "0-7\n", "10 12\n", 32_817_192, ["0\n", "0\n"]),
+        (1, "8-15\n", "12 10\n", 32_817_192, ["4\n", "2\n"]),
+    ] {
         let folder = format!("sys/devices/system/node/node{node}");
         let memory = format!("Node {node} MemTotal: {kibibytes} kB\nNode {node} MemFree: 1 kB\n");
         tree.write(&folder, &[("cpulist", cpus), ("distance", distance), ("meminfo", &memory)]);
