@@ -37,6 +37,7 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
         Some(("test", m)) => suite::run(m.get_flag("fast")),
         Some(("vm", m)) => vm::run(m),
         Some(("bench", m)) => match m.subcommand() {
+            Some(("container", m)) => bench::container::run(&bench::container::Settings::from_matches(m)),
             Some(("node", m)) => bench::node::run(&bench::node::Settings::from_matches(m)),
             _ => bench::run(&bench::Settings::from_matches(m)),
         },
@@ -86,9 +87,25 @@ fn commands() -> Command {
                         .help("Measure nodetally alone"),
                 )
                 .args_conflicts_with_subcommands(true)
+                .subcommand(bench_container())
                 .subcommand(bench_node()),
         )
         .subcommand(vm::command())
+}
+
+fn bench_container() -> Command {
+    Command::new("container")
+        .about("Measure the container half beside cAdvisor, in turns, at several numbers of containers")
+        .arg(number("scrapes", "100", "Scrapes of each at each number"))
+        .arg(
+            Arg::new("containers")
+                .long("containers")
+                .default_value("0,10,100,500")
+                .value_delimiter(',')
+                .value_parser(value_parser!(usize))
+                .help("How many cgroups like containers' to make, a sleeping process in each, a tenth of them busy"),
+        )
+        .arg(binary())
 }
 
 fn bench_node() -> Command {
@@ -98,13 +115,15 @@ fn bench_node() -> Command {
         .arg(Arg::new("big").long("big").action(ArgAction::SetTrue).help(
             "Measure with 256 CPUs, 1,000 interfaces and 5,000 mounts instead, with a tenth of the scrapes",
         ))
-        .arg(
-            Arg::new("binary")
-                .long("binary")
-                .value_name("FILE")
-                .value_parser(value_parser!(std::path::PathBuf))
-                .help("Measure this build instead of a fresh one"),
-        )
+        .arg(binary())
+}
+
+fn binary() -> Arg {
+    Arg::new("binary")
+        .long("binary")
+        .value_name("FILE")
+        .value_parser(value_parser!(std::path::PathBuf))
+        .help("Measure this build instead of a fresh one")
 }
 
 fn number(name: &'static str, default: &'static str, help: &'static str) -> Arg {

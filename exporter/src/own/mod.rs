@@ -5,7 +5,7 @@ mod standing;
 
 use std::time::Duration;
 
-use prometheus::{Encoder, Gauge, GaugeVec, IntCounter, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, Gauge, GaugeVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
 
 use self::process::Process;
 pub use self::standing::standing;
@@ -28,6 +28,7 @@ pub struct Own {
     registry: Registry,
     stages: [Gauge; 3],
     dropped: IntCounter,
+    answers: [IntCounter; 2],
     process: Option<Process>,
     text: Vec<u8>,
 }
@@ -52,8 +53,17 @@ impl Own {
             &["stage"],
         )?;
         registry.register(Box::new(stages.clone()))?;
+        let answers = IntCounterVec::new(
+            Opts::new(
+                "nodetally_answers_total",
+                "Answers, by whether the figures were read for it or shared with another request.",
+            ),
+            &["figures"],
+        )?;
+        registry.register(Box::new(answers.clone()))?;
         Ok(Self {
             registry,
+            answers: ["read", "shared"].map(|figures| answers.with_label_values(&[figures])),
             stages: ["node", "container", "wait"].map(|stage| stages.with_label_values(&[stage])),
             dropped,
             process: process.then(Process::new),
@@ -64,6 +74,12 @@ impl Own {
     /// Counts what was dropped from a page that is ready: the next one tells of it.
     pub fn count_dropped(&self, page: &Page) {
         self.dropped.inc_by(page.dropped());
+    }
+
+    /// Counts an answer.
+    pub fn count_answer(&self, is_shared: bool) {
+        let [read, shared] = &self.answers;
+        if is_shared { shared.inc() } else { read.inc() }
     }
 
     /// Writes those that go with this part.

@@ -135,6 +135,7 @@ impl ScrapeThread {
                 .as_ref()
                 .filter(|last| last.wanted == job.wanted && now.duration_since(last.began) < self.share)
                 .map(|last| last.text.clone());
+            self.collectors.own.count_answer(shared.is_some());
             let text = shared.unwrap_or_else(|| self.scrape(job.wanted, job.deadline));
             // A receiver that is gone by now loses nothing but its answer.
             let _ = job.answer.send(text);

@@ -11,6 +11,7 @@ use tests::cgroup::Cgroup;
 use crate::{Outcome, setup, shell};
 
 mod big;
+pub mod container;
 mod machine;
 mod measure;
 pub mod node;

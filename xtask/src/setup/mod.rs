@@ -55,6 +55,8 @@ pub const VM: &[Need] = &[
 pub const BENCH: &[Need] = &[Need::Tool(Tool::Strace)];
 /// For `bench node`, besides.
 pub const NODE_PEER: &[Need] = &[Need::NodeExporter];
+/// For `bench container`, besides.
+pub const CONTAINER_PEER: &[Need] = &[Need::Cadvisor];
 /// The stock exporters to compare with.
 pub const PEERS: &[Need] = &[Need::NodeExporter, Need::Cadvisor];
 
