@@ -63,6 +63,44 @@ fn a_life_too_short_for_any_scrape_is_seen_after_its_end() {
 }
 
 #[test]
+fn switches_and_time_by_cpu_are_the_tasks_own_and_stay_with_the_parent() {
+    let Some(_turn) = turn() else { return };
+    thrice(|| {
+        let (_kernel, mut half) = start(CpuSource::Auto);
+        let parent = Cgroup::new("switches");
+        let id = [("id", parent.path())];
+        assert!(half.comes("container_context_switches_total", &id));
+        let child = parent.child("naps");
+        // A hundred naps, then a spin that others interrupt.
+        let mut naps = Command::new("sh");
+        naps.args([
+            "-c",
+            "for i in 0 1 2 3 4 5 6 7 8 9; do for j in 0 1 2 3 4 5 6 7 8 9; do sleep 0.001; done; done",
+        ]);
+        assert!(child.start(&naps).wait(Duration::from_secs(20)).unwrap().success());
+        child.start(&burn(300)).wait(Duration::from_secs(10)).unwrap();
+        drop(child);
+        let figures = |half: &mut Half| {
+            let page = half.page();
+            let kind = |kind| {
+                page.value("container_context_switches_total", &[("id", parent.path()), ("kind", kind)])
+                    .unwrap()
+            };
+            let by_cpu = page.matching("container_cpu_counted_seconds_total", &id).map(|row| row.value);
+            (kind("voluntary"), kind("forced"), by_cpu.sum::<f64>())
+        };
+        let usage = usage(&mut half, parent.path()).unwrap();
+        let (voluntary, forced, by_cpu) = figures(&mut half);
+        assert!(
+            (200.0..2_000.0).contains(&voluntary),
+            "{voluntary} voluntary switches of 100 sleeps and as many waits"
+        );
+        assert!((1.0..10_000.0).contains(&forced), "{forced} forced switches");
+        near(by_cpu, usage, 0.02, 0.02);
+    });
+}
+
+#[test]
 fn by_count_alone_the_figures_agree_with_the_file_and_never_fall() {
     let Some(_turn) = turn() else { return };
     thrice(|| {

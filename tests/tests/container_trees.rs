@@ -6,7 +6,7 @@ mod container_support;
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use container_support::{
-    Half, settings,
+    Half, near, settings,
     tree::{Fake, Tree},
 };
 use exporter::{
@@ -306,6 +306,7 @@ fn a_parent_keeps_what_its_dead_children_used() {
             let id = format!("/p/c{round}");
             assert!(half.comes("container_cpu_usage_seconds_total", &[("id", &id)]));
             fake.set_cpu(tree.key(&child), 300 * MS, Duration::ZERO);
+            fake.set_switches(tree.key(&child), 20, 10);
             tree.set_cpu(&child, 300_000);
             if round % 2 == 0 {
                 tree.set_cpu("cgroup/p", u64::from(round) * 300_000);
@@ -317,6 +318,20 @@ fn a_parent_keeps_what_its_dead_children_used() {
             let now = usage(&mut half, "/p");
             assert!((now - f64::from(round) * 0.3).abs() < 1e-9 && now > last, "{now} after {last}");
             assert!((usage(&mut half, &id) - 0.3).abs() < 1e-9, "the dead child's own");
+            for (of, lives) in [("/p", f64::from(round)), (id.as_str(), 1.0)] {
+                let page = half.page();
+                let switches =
+                    |kind| page.value("container_context_switches_total", &[("id", of), ("kind", kind)]);
+                let of_cpu =
+                    |cpu| page.value("container_cpu_counted_seconds_total", &[("id", of), ("cpu", cpu)]);
+                assert_eq!(
+                    [switches("voluntary"), switches("forced")],
+                    [Some(20.0 * lives), Some(10.0 * lives)]
+                );
+                near(of_cpu("cpu00").unwrap(), 0.02 * lives, 0.0, 1e-9);
+                near(of_cpu("cpu01").unwrap(), 0.01 * lives, 0.0, 1e-9);
+                assert_eq!(of_cpu("cpu02"), None);
+            }
             last = now;
         }
         assert_eq!(fake.counted(), 2, "the root and the parent");

@@ -2,7 +2,7 @@
 
 use std::{os::fd::BorrowedFd, sync::Arc};
 
-use super::kernel::{Counts, CpuCount, KernelSide, Key, Life, Lives, Room, SocketCount, Traffic};
+use super::kernel::{Counts, CpuCount, KernelSide, Key, Life, Lives, Room, SocketCount, Switches, Traffic};
 use crate::source::bpf::{self, CgroupKey, Counters, Kernel, LifeEvents, Program, Reason};
 
 /// A path of this length may have been cut by the kernel.
@@ -51,7 +51,14 @@ impl Counts for Counting {
 
     fn cpu(&self, key: Key) -> Option<CpuCount> {
         let count = self.counters.cpu(self.counters.find(theirs(key))?);
-        Some(CpuCount { finished: count.ns, running: count.running_ns })
+        let switches = Switches { voluntary: count.voluntary, forced: count.forced };
+        Some(CpuCount { finished: count.ns, running: count.running_ns, switches })
+    }
+
+    fn add_by_cpu(&self, key: Key, times: &mut Vec<u64>) {
+        if let Some(slot) = self.counters.find(theirs(key)) {
+            self.counters.add_by_cpu(slot, times);
+        }
     }
 
     fn sockets(&self, key: Key) -> Option<SocketCount> {

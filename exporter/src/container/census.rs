@@ -15,6 +15,7 @@ use super::{
     oom::Told,
     roster::{Roster, Shared},
     runtimes::Source,
+    scheduled::Counted,
     usage::{Count, Pace},
 };
 use crate::source::{
@@ -59,6 +60,8 @@ pub struct Host {
     pub memory: MachineMemory,
     /// When it was started, in seconds since 1970: no cgroup was made before.
     pub boot: i64,
+    /// Whether what each CPU ran of a cgroup is counted.
+    pub by_cpu: bool,
 }
 
 impl Census {
@@ -191,14 +194,25 @@ impl Census {
         let sockets = counts.sockets(key).filter(|_| Some(place) == self.opener.layout.unified);
         let sockets = sockets.map(|own| own.plus(entry.sockets_folded));
         let cpu = counts.cpu(key).filter(|_| Some(place) == self.opener.layout.cpuacct);
+        let scheduled = cpu.map(|own| {
+            let mut by_cpu = Vec::new();
+            if self.host.by_cpu {
+                counts.add_by_cpu(key, &mut by_cpu);
+            }
+            let mut scheduled = Counted { switches: own.switches, by_cpu };
+            scheduled.add(&entry.scheduled.folded);
+            scheduled
+        });
         let cpu = cpu.map(|own| own.finished.saturating_add(entry.usage.folded()));
         if let Some(finished) = cpu {
             entry.usage.read_count(finished, Pace::FULL);
         }
         entry.sockets = sockets.or(entry.sockets);
+        entry.scheduled.shown.clone_from(&scheduled);
         counts.leave(key);
         let Some(parent) = path.parent().and_then(|parent| roster.living.get_mut(&parent)) else { return };
         parent.usage.fold(cpu.unwrap_or(0));
+        parent.scheduled.folded.add(&scheduled.unwrap_or_default());
         parent.sockets_folded = parent.sockets_folded.plus(sockets.unwrap_or_default());
     }
 

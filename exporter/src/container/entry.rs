@@ -21,6 +21,7 @@ use super::{
     kernel::SocketCount,
     network::{Interface, Network},
     oom::Kills,
+    scheduled::Scheduled,
     shape::Kind,
     usage::{Count, Usage},
 };
@@ -84,6 +85,8 @@ pub struct Entry {
     pub sockets_folded: SocketCount,
     /// CPU time counted for it with all below; none where it is not, or not all of it.
     pub counted: Option<Count>,
+    /// What the scheduler did with its tasks and those below.
+    pub scheduled: Scheduled,
     /// Whose network its tasks use.
     pub network: Network,
 }
@@ -120,6 +123,7 @@ impl Entry {
             sockets: None,
             sockets_folded: SocketCount::default(),
             counted: None,
+            scheduled: Scheduled::default(),
             network: Network::Unknown,
         }
     }
@@ -134,6 +138,7 @@ impl Entry {
         if Some(place) == layout.cpuacct {
             self.usage = Usage::default();
             self.counted = None;
+            self.scheduled = Scheduled::default();
         }
         if Some(place) == layout.unified {
             self.sockets = None;

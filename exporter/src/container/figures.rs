@@ -84,9 +84,11 @@ impl FigureReader {
         now: Instant,
     ) -> bool {
         let (memory, swap_used) = machine.unwrap_or_default();
-        let wants_counts = [Group::Cpu, Group::Socket, Group::Network].iter().any(|group| groups.has(*group));
+        let counted = [Group::Cpu, Group::Socket, Group::Network, Group::Switches, Group::CpuCounted];
+        let wants_counts = counted.iter().any(|group| groups.has(*group));
         if let Some(counts) = self.counts.as_ref().filter(|_| wants_counts) {
-            self.tally.add_up(roster, &self.opener.layout, &**counts);
+            let by_cpu = groups.has(Group::CpuCounted);
+            self.tally.add_up(roster, &self.opener.layout, &**counts, by_cpu);
         }
         self.accuracy.begin();
         let by_count = self.goes_by_count();

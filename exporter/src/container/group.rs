@@ -1,6 +1,6 @@
 //! The groups of `container_*` and `machine_*`, as `collect[]=container.GROUP` names them.
 
-use super::{cpu, life, machine, memory, memory_events, network, oom, pressure, socket, spec};
+use super::{cpu, life, machine, memory, memory_events, network, oom, pressure, scheduled, socket, spec};
 use crate::metric::Family;
 
 /// All that is said of a group in one place.
@@ -66,6 +66,8 @@ pub static GROUPS: &[&GroupDescriptor] = &[
     &oom::GROUP,
     &pressure::GROUP,
     &memory_events::GROUP,
+    &scheduled::SWITCHES,
+    &scheduled::CPU_COUNTED,
 ];
 
 /// A group.
@@ -92,6 +94,10 @@ pub enum Group {
     Pressure,
     /// Memory that ran short.
     MemoryEvents,
+    /// How often tasks left a CPU.
+    Switches,
+    /// CPU time by CPU, as counted.
+    CpuCounted,
 }
 
 /// A set of groups.
@@ -168,6 +174,8 @@ mod tests {
             ("oom", Group::Oom),
             ("pressure", Group::Pressure),
             ("memory_events", Group::MemoryEvents),
+            ("switches", Group::Switches),
+            ("cpu_counted", Group::CpuCounted),
         ] {
             let one = Groups::named(name).unwrap();
             assert!(one.has(group) && Groups::ALL.has(group) && !Groups::NONE.has(group), "{name}");

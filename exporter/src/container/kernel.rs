@@ -11,13 +11,35 @@ pub struct Key {
     pub id: u64,
 }
 
-/// CPU time of a cgroup's own tasks, in nanoseconds, since it was first counted.
+/// CPU time of a cgroup's own tasks, in nanoseconds, and their switches, since it was first counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuCount {
     /// Of finished slices, on the scheduler's clock.
     pub finished: u64,
     /// Of slices still running, on the wall clock: the most that they can add.
     pub running: u64,
+    /// How often its tasks left a CPU.
+    pub switches: Switches,
+}
+
+/// How often tasks left a CPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Switches {
+    /// To wait for something.
+    pub voluntary: u64,
+    /// Because others were to run.
+    pub forced: u64,
+}
+
+impl Switches {
+    /// The sum of both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            voluntary: self.voluntary.wrapping_add(other.voluntary),
+            forced: self.forced.wrapping_add(other.forced),
+        }
+    }
 }
 
 /// What a cgroup's own sockets carried since it was first counted.
@@ -74,6 +96,8 @@ pub trait Counts: Debug + Send + Sync {
     fn leave(&self, key: Key);
     /// CPU time, if the cgroup is counted.
     fn cpu(&self, key: Key) -> Option<CpuCount>;
+    /// CPU time of finished slices in nanoseconds, added to the figure of each CPU in order.
+    fn add_by_cpu(&self, key: Key, times: &mut Vec<u64>);
     /// Socket traffic, if the cgroup is counted.
     fn sockets(&self, key: Key) -> Option<SocketCount>;
     /// How the room stands.

@@ -24,6 +24,7 @@ mod oom;
 mod pressure;
 mod roster;
 mod runtimes;
+mod scheduled;
 mod shape;
 mod socket;
 mod sources;
@@ -111,6 +112,7 @@ pub struct ContainerHalf {
     cpu: cpu::Writer,
     memory: memory::Writer,
     network: network::Writer,
+    scheduled: scheduled::Writer,
     memory_is_unified: bool,
     timestamps: bool,
     links: Option<Worker<Vec<Row>>>,
@@ -149,7 +151,11 @@ impl ContainerHalf {
         let mut machine = Machine::new(paths, settings);
         let roster = Shared::new(Roster::new(settings.keep_dead));
         let (counts, lives) = kernel.map(|kernel| (kernel.counts, kernel.lives)).unzip();
-        let host = Host { memory: machine.memory().unwrap_or_default().0, boot: machine.boot_time() };
+        let host = Host {
+            memory: machine.memory().unwrap_or_default().0,
+            boot: machine.boot_time(),
+            by_cpu: settings.groups.has(Group::CpuCounted),
+        };
         let wanted = Wanted { pressure: settings.groups.has(Group::Pressure) };
         let opener = Opener { layout: layout.clone(), keep_below: descriptors_for_cgroups(), wanted };
         let (post, inbox) = Discovery::post().map_err(ContainerError::Thread)?;
@@ -167,6 +173,7 @@ impl ContainerHalf {
             cpu: cpu::Writer::new(),
             memory: memory::Writer::new(),
             network: network::Writer::new(),
+            scheduled: scheduled::Writer::new(),
             memory_is_unified: layout.memory == layout.unified,
             timestamps: settings.timestamps,
             links: start_links(paths, &targets),
@@ -220,7 +227,7 @@ impl ContainerHalf {
         self.sources.write(page, sources, self.figures.accuracy(), self.counts.as_deref());
     }
 
-    fn write(&self, groups: Groups, now: Instant, page: &mut Page) {
+    fn write(&mut self, groups: Groups, now: Instant, page: &mut Page) {
         let roster = self.roster.lock();
         if groups.has(Group::Cpu) {
             self.cpu.write(page, &roster, now);
@@ -240,6 +247,7 @@ impl ContainerHalf {
         if groups.has(Group::MemoryEvents) {
             memory_events::write(page, &roster, now);
         }
+        self.scheduled.write(page, &roster, now, groups);
         if groups.has(Group::Oom) {
             oom::write(page, &roster, now);
         }

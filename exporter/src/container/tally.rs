@@ -4,6 +4,7 @@ use super::{
     entry::Entry,
     kernel::{Counts, Key, SocketCount},
     roster::Roster,
+    scheduled::Counted,
     usage::Count,
 };
 use crate::source::cgroup::{Layout, Place};
@@ -15,17 +16,18 @@ pub struct Tally {
     below: Vec<Below>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Below {
     cpu: Count,
     /// Whether a child's tasks are not counted.
     uncounted: bool,
+    scheduled: Counted,
     sockets: SocketCount,
 }
 
 impl Tally {
-    /// Sets the sums of every living cgroup.
-    pub fn add_up(&mut self, roster: &mut Roster, layout: &Layout, counts: &dyn Counts) {
+    /// Sets the sums of every living cgroup; `by_cpu`: those of each CPU as well.
+    pub fn add_up(&mut self, roster: &mut Roster, layout: &Layout, counts: &dyn Counts, by_cpu: bool) {
         self.below.iter_mut().for_each(|below| *below = Below::default());
         // Backwards, a subtree comes right before its top.
         for entry in roster.living.values_mut().rev() {
@@ -34,17 +36,18 @@ impl Tally {
                 self.below.resize(depth + 2, Below::default());
             }
             let children = self.below.get_mut(depth + 1).map(std::mem::take).unwrap_or_default();
-            let sum = of_one(entry, children, layout, counts);
+            let sum = of_one(entry, children, layout, counts, by_cpu);
             if let Some(below) = self.below.get_mut(depth) {
                 below.cpu = below.cpu.plus(sum.cpu);
                 below.uncounted |= sum.uncounted;
+                below.scheduled.add(&sum.scheduled);
                 below.sockets = below.sockets.plus(sum.sockets);
             }
         }
     }
 }
 
-fn of_one(entry: &mut Entry, children: Below, layout: &Layout, counts: &dyn Counts) -> Below {
+fn of_one(entry: &mut Entry, children: Below, layout: &Layout, counts: &dyn Counts, by_cpu: bool) -> Below {
     let mut sum = children;
     if counts.counts_cpu()
         && let Some(key) = key(entry, layout, layout.cpuacct)
@@ -55,9 +58,16 @@ fn of_one(entry: &mut Entry, children: Below, layout: &Layout, counts: &dyn Coun
             own.map_or_else(Count::default, |own| Count { finished: own.finished, running: own.running });
         sum.cpu = sum.cpu.plus(own_count).plus(Count { finished: entry.usage.folded(), running: 0 });
         sum.uncounted |= own.is_none();
+        sum.scheduled.switches = sum.scheduled.switches.plus(own.unwrap_or_default().switches);
+        if by_cpu {
+            counts.add_by_cpu(key, &mut sum.scheduled.by_cpu);
+        }
+        sum.scheduled.add(&entry.scheduled.folded);
         entry.counted = (!sum.uncounted).then_some(sum.cpu);
+        entry.scheduled.shown = (!sum.uncounted).then(|| sum.scheduled.clone());
     } else {
         entry.counted = None;
+        entry.scheduled.shown = None;
     }
     entry.sockets = None;
     if counts.counts_sockets()

@@ -16,7 +16,7 @@ use exporter::{
     config::{ContainerSettings, Paths},
     container::{
         ContainerHalf,
-        kernel::{Counts, CpuCount, KernelSide, Key, Room, SocketCount},
+        kernel::{Counts, CpuCount, KernelSide, Key, Room, SocketCount, Switches},
     },
     metric,
     source::{
@@ -182,8 +182,14 @@ impl Fake {
     /// CPU time of a cgroup's own tasks since it was first counted: finished, and running still.
     pub fn set_cpu(&self, key: Key, finished: Duration, running: Duration) {
         let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap();
-        let count = CpuCount { finished: nanoseconds(finished), running: nanoseconds(running) };
-        self.cpu.lock().unwrap().insert(key, count);
+        let mut counted = self.cpu.lock().unwrap();
+        let count = counted.entry(key).or_default();
+        (count.finished, count.running) = (nanoseconds(finished), nanoseconds(running));
+    }
+
+    /// Voluntary and forced switches of a cgroup's own tasks; as many milliseconds on the first and second CPU.
+    pub fn set_switches(&self, key: Key, voluntary: u64, forced: u64) {
+        self.cpu.lock().unwrap().entry(key).or_default().switches = Switches { voluntary, forced };
     }
 
     pub fn set_sockets(&self, key: Key, count: SocketCount) {
@@ -226,6 +232,13 @@ impl Counts for Fake {
 
     fn cpu(&self, key: Key) -> Option<CpuCount> {
         self.cpu.lock().unwrap().get(&key).copied()
+    }
+
+    fn add_by_cpu(&self, key: Key, times: &mut Vec<u64>) {
+        let Some(count) = self.cpu(key) else { return };
+        times.resize(times.len().max(2), 0);
+        times[0] += count.switches.voluntary * 1_000_000;
+        times[1] += count.switches.forced * 1_000_000;
     }
 
     fn sockets(&self, key: Key) -> Option<SocketCount> {

@@ -123,7 +123,8 @@ impl Containers {
 /// What a page says of answers whose figures were read for another request.
 fn shared(page: &[u8]) -> f64 {
     let text = String::from_utf8_lossy(page);
-    let line = text.lines().find_map(|line| line.strip_prefix("nodetally_answers_total{figures=\"shared\"} "));
+    let line =
+        text.lines().find_map(|line| line.strip_prefix("nodetally_answers_total{figures=\"shared\"} "));
     line.and_then(|value| value.parse().ok()).unwrap_or(f64::NAN)
 }
 
@@ -148,7 +149,8 @@ fn print_goals(rows: &[Measured], counts: &[usize]) {
 mod unit {
     #[test]
     fn shared_answers_are_read_from_the_page() {
-        let page = b"nodetally_answers_total{figures=\"read\"} 5\nnodetally_answers_total{figures=\"shared\"} 2\n";
+        let page =
+            b"nodetally_answers_total{figures=\"read\"} 5\nnodetally_answers_total{figures=\"shared\"} 2\n";
         assert!((super::shared(page) - 2.0).abs() < 1e-9 && super::shared(b"x 1\n").is_nan());
     }
 }

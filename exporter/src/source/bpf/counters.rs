@@ -126,6 +126,16 @@ impl Counters {
         totals
     }
 
+    /// CPU time charged to `slot` by each CPU that ever ran something, finished slices only, added to what is there.
+    pub fn add_by_cpu(&self, slot: Slot, times: &mut Vec<u64>) {
+        let Some(bank) = &self.cpu else { return };
+        let cpus = self.cpus.load(Ordering::Relaxed);
+        times.resize(times.len().max(cpus), 0);
+        for (cpu, time) in times.iter_mut().enumerate().take(cpus) {
+            *time = time.wrapping_add(bank.load(cpu * self.bank + slot.0 as usize).ns);
+        }
+    }
+
     /// Traffic charged to `slot`; all zero while the programs are not running.
     pub fn net(&self, slot: Slot) -> NetTotals {
         let mut totals = NetTotals::default();
