@@ -115,7 +115,7 @@ impl ContainerSettings {
 }
 
 /// Words of cAdvisor's that no group here answers to.
-const NOT_HERE: [&str; 18] = [
+const NOT_HERE: [&str; 17] = [
     "accelerator",
     "advtcp",
     "app",
@@ -126,7 +126,6 @@ const NOT_HERE: [&str; 18] = [
     "diskIO",
     "hugetlb",
     "memory_numa",
-    "percpu",
     "perf_event",
     "process",
     "referenced_memory",

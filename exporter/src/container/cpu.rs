@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::{
     entry::Entry,
     group::{GroupDescriptor, On, Origin},
+    percpu,
     roster::Roster,
     write::{self, seconds},
 };
@@ -21,7 +22,7 @@ pub static GROUP: GroupDescriptor = GroupDescriptor {
     summary: "CPU time used, and what a quota held back",
     reads: "cpu.stat (cgroup v1: cpuacct.usage, cpuacct.stat), eBPF",
     families: &[
-        Origin::new(&USAGE, "cpuacct.usage; eBPF", "cpu.stat: usage_usec; eBPF"),
+        Origin::new(&USAGE, "cpuacct.usage, cpuacct.usage_percpu; eBPF", "cpu.stat: usage_usec; eBPF"),
         Origin::new(&USER, "cpuacct.stat: user", "cpu.stat: user_usec"),
         Origin::new(&SYSTEM, "cpuacct.stat: system", "cpu.stat: system_usec"),
         Origin::same(&CFS_PERIODS, "cpu.stat: nr_periods"),
@@ -32,7 +33,8 @@ pub static GROUP: GroupDescriptor = GroupDescriptor {
     ],
 };
 
-static USAGE: Family = Family::counter("container_cpu_usage_seconds_total", "CPU time used, in seconds.");
+/// CPU time used; [`percpu`](super::percpu) writes it by processor.
+pub static USAGE: Family = Family::counter("container_cpu_usage_seconds_total", "CPU time used, in seconds.");
 static USER: Family =
     Family::counter("container_cpu_user_seconds_total", "CPU time used in user mode, in seconds.");
 static SYSTEM: Family =
@@ -60,25 +62,39 @@ static CFS_BURST: Family = Family::counter(
 #[derive(Debug)]
 pub struct Writer {
     total: Labels,
+    /// By processor, where that is asked for: no page has both.
+    by_cpu: Option<percpu::Writer>,
 }
 
 impl Writer {
     /// Prepares the labels.
-    pub fn new() -> Self {
-        Self { total: Labels::new([("cpu", "total")]) }
+    pub fn new(by_cpu: bool) -> Self {
+        Self { total: Labels::new([("cpu", "total")]), by_cpu: by_cpu.then(percpu::Writer::default) }
     }
 
-    /// Writes the group.
-    pub fn write(&self, page: &mut Page, roster: &Roster, now: Instant) {
-        write::labelled(page, &USAGE, &self.total, roster, now, |entry| Some(seconds(entry.usage.shown()?)));
-        write::family(page, &USER, roster, now, |entry| Some(seconds(entry.cpu.user?)));
-        write::family(page, &SYSTEM, roster, now, |entry| Some(seconds(entry.cpu.system?)));
-        write::family(page, &CFS_PERIODS, roster, now, of(|quota| Some(quota.periods)));
-        write::family(page, &CFS_THROTTLED_PERIODS, roster, now, of(|quota| Some(quota.throttled_periods)));
-        write::family(page, &CFS_THROTTLED, roster, now, of(|quota| Some(seconds(quota.throttled))));
-        write::family(page, &CFS_BURST_PERIODS, roster, now, of(|quota| quota.burst_periods));
-        write::family(page, &CFS_BURST, roster, now, of(|quota| Some(seconds(quota.burst?))));
+    /// Writes the CPU time used.
+    pub fn write_usage(&mut self, page: &mut Page, roster: &Roster, now: Instant) {
+        let Self { total, by_cpu } = self;
+        match by_cpu {
+            Some(by_cpu) => by_cpu.write(page, roster, now),
+            None => {
+                write::labelled(page, &USAGE, total, roster, now, |entry| {
+                    Some(seconds(entry.usage.shown()?))
+                });
+            }
+        }
     }
+}
+
+/// Writes the rest of the group.
+pub fn write(page: &mut Page, roster: &Roster, now: Instant) {
+    write::family(page, &USER, roster, now, |entry| Some(seconds(entry.cpu.user?)));
+    write::family(page, &SYSTEM, roster, now, |entry| Some(seconds(entry.cpu.system?)));
+    write::family(page, &CFS_PERIODS, roster, now, of(|quota| Some(quota.periods)));
+    write::family(page, &CFS_THROTTLED_PERIODS, roster, now, of(|quota| Some(quota.throttled_periods)));
+    write::family(page, &CFS_THROTTLED, roster, now, of(|quota| Some(seconds(quota.throttled))));
+    write::family(page, &CFS_BURST_PERIODS, roster, now, of(|quota| quota.burst_periods));
+    write::family(page, &CFS_BURST, roster, now, of(|quota| Some(seconds(quota.burst?))));
 }
 
 fn of<V>(value: impl Fn(&Throttling) -> Option<V>) -> impl Fn(&Entry) -> Option<V> {

@@ -21,6 +21,7 @@ use super::{
     kernel::SocketCount,
     network::{Interface, Network},
     oom::Kills,
+    percpu::ByCpu,
     scheduled::Scheduled,
     shape::Kind,
     usage::{Count, Usage},
@@ -69,6 +70,8 @@ pub struct Entry {
     pub cpu: CpuFigures,
     /// CPU time as it is shown.
     pub usage: Usage,
+    /// CPU time by processor; empty unless that is asked for.
+    pub by_cpu: ByCpu,
     /// Memory; none without the controller.
     pub memory: Option<MemoryFigures>,
     /// How often its memory ran short; none with version 1 or without the controller.
@@ -115,6 +118,7 @@ impl Entry {
             missed: None,
             cpu: CpuFigures::default(),
             usage: Usage::default(),
+            by_cpu: ByCpu::default(),
             memory: None,
             memory_events: None,
             pressure: [None; 3],
@@ -137,6 +141,7 @@ impl Entry {
         }
         if Some(place) == layout.cpuacct {
             self.usage = Usage::default();
+            self.by_cpu = ByCpu::default();
             self.counted = None;
             self.scheduled = Scheduled::default();
         }

@@ -84,7 +84,8 @@ impl FigureReader {
         now: Instant,
     ) -> bool {
         let (memory, swap_used) = machine.unwrap_or_default();
-        let counted = [Group::Cpu, Group::Socket, Group::Network, Group::Switches, Group::CpuCounted];
+        let counted =
+            [Group::Cpu, Group::PerCpu, Group::Socket, Group::Network, Group::Switches, Group::CpuCounted];
         let wants_counts = counted.iter().any(|group| groups.has(*group));
         if let Some(counts) = self.counts.as_ref().filter(|_| wants_counts) {
             let by_cpu = groups.has(Group::CpuCounted);
@@ -147,11 +148,13 @@ impl FigureReader {
         by_count: bool,
         swap_used: u64,
     ) -> Result<(), Gone> {
-        if groups.has(Group::Cpu) {
+        if groups.has(Group::Cpu) || groups.has(Group::PerCpu) {
             match entry.counted.filter(|_| by_count && !entry.path.is_root()) {
                 Some(count) => self.read_count(entry, count)?,
                 None => self.read_cpu(entry)?,
             }
+            let Entry { by_cpu, files, path, .. } = entry;
+            self.reader.cpu_by_cpu(files, path, |place, time| by_cpu.read(place, time))?;
         }
         if groups.has(Group::Memory) {
             let limit = entry.spec.memory_limit();

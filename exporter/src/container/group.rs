@@ -1,6 +1,8 @@
 //! The groups of `container_*` and `machine_*`, as `collect[]=container.GROUP` names them.
 
-use super::{cpu, life, machine, memory, memory_events, network, oom, pressure, scheduled, socket, spec};
+use super::{
+    cpu, life, machine, memory, memory_events, network, oom, percpu, pressure, scheduled, socket, spec,
+};
 use crate::metric::Family;
 
 /// All that is said of a group in one place.
@@ -68,6 +70,7 @@ pub static GROUPS: &[&GroupDescriptor] = &[
     &memory_events::GROUP,
     &scheduled::SWITCHES,
     &scheduled::CPU_COUNTED,
+    &percpu::GROUP,
 ];
 
 /// A group.
@@ -98,6 +101,8 @@ pub enum Group {
     Switches,
     /// CPU time by CPU, as counted.
     CpuCounted,
+    /// CPU time by processor.
+    PerCpu,
 }
 
 /// A set of groups.
@@ -176,6 +181,7 @@ mod tests {
             ("memory_events", Group::MemoryEvents),
             ("switches", Group::Switches),
             ("cpu_counted", Group::CpuCounted),
+            ("percpu", Group::PerCpu),
         ] {
             let one = Groups::named(name).unwrap();
             assert!(one.has(group) && Groups::ALL.has(group) && !Groups::NONE.has(group), "{name}");

@@ -21,6 +21,7 @@ mod memory_events;
 mod names;
 mod network;
 mod oom;
+mod percpu;
 mod pressure;
 mod roster;
 mod runtimes;
@@ -156,7 +157,10 @@ impl ContainerHalf {
             boot: machine.boot_time(),
             by_cpu: settings.groups.has(Group::CpuCounted),
         };
-        let wanted = Wanted { pressure: settings.groups.has(Group::Pressure) };
+        let wanted = Wanted {
+            pressure: settings.groups.has(Group::Pressure),
+            by_cpu: settings.groups.has(Group::PerCpu),
+        };
         let opener = Opener { layout: layout.clone(), keep_below: descriptors_for_cgroups(), wanted };
         let (post, inbox) = Discovery::post().map_err(ContainerError::Thread)?;
         let targets = Targets::default();
@@ -170,7 +174,7 @@ impl ContainerHalf {
             roster,
             figures: FigureReader::new(opener, settings.cpu_source, counts.clone(), &paths.procfs),
             machine,
-            cpu: cpu::Writer::new(),
+            cpu: cpu::Writer::new(wanted.by_cpu && layout.cpuacct != layout.unified),
             memory: memory::Writer::new(),
             network: network::Writer::new(),
             scheduled: scheduled::Writer::new(),
@@ -229,8 +233,11 @@ impl ContainerHalf {
 
     fn write(&mut self, groups: Groups, now: Instant, page: &mut Page) {
         let roster = self.roster.lock();
+        if groups.has(Group::Cpu) || groups.has(Group::PerCpu) {
+            self.cpu.write_usage(page, &roster, now);
+        }
         if groups.has(Group::Cpu) {
-            self.cpu.write(page, &roster, now);
+            cpu::write(page, &roster, now);
         }
         if groups.has(Group::Memory) {
             self.memory.write(page, &roster, now, self.memory_is_unified);

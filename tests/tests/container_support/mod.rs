@@ -43,7 +43,7 @@ pub fn settings() -> ContainerSettings {
         max: 4096,
         keep_dead: Duration::from_mins(1),
         cpu_source: CpuSource::Auto,
-        groups: Groups::ALL,
+        groups: Groups::ALL.without(Groups::named("percpu").unwrap()),
         timestamps: false,
         labels: LabelStyle::Cadvisor,
         keep: Keep::default(),

@@ -30,6 +30,7 @@ const LIMIT_MARGIN: u64 = 4 << 20;
 #[repr(usize)]
 enum Name {
     CpuUsage,
+    CpuUsageByCpu,
     CpuTimes,
     CpuStat,
     MemoryUsage,
@@ -43,8 +44,9 @@ enum Name {
     PressureIo,
 }
 
-const ALL: [Name; 12] = [
+const ALL: [Name; 13] = [
     Name::CpuUsage,
+    Name::CpuUsageByCpu,
     Name::CpuTimes,
     Name::CpuStat,
     Name::MemoryUsage,
@@ -63,11 +65,13 @@ const ALL: [Name; 12] = [
 pub struct Wanted {
     /// Of waiting for CPU, memory and disks.
     pub pressure: bool,
+    /// Of CPU time by processor.
+    pub by_cpu: bool,
 }
 
 impl Wanted {
     /// Every kind.
-    pub const ALL: Self = Self { pressure: true };
+    pub const ALL: Self = Self { pressure: true, by_cpu: true };
 }
 
 impl Name {
@@ -75,6 +79,7 @@ impl Name {
     fn text(self, unified: bool) -> &'static str {
         let (v1, v2) = match self {
             Self::CpuUsage => ("cpuacct.usage", ""),
+            Self::CpuUsageByCpu => ("cpuacct.usage_percpu", ""),
             Self::CpuTimes => ("cpuacct.stat", ""),
             Self::CpuStat => ("cpu.stat", "cpu.stat"),
             Self::MemoryUsage => ("memory.usage_in_bytes", "memory.current"),
@@ -92,7 +97,7 @@ impl Name {
 
     fn hierarchy(self, layout: &Layout) -> Option<&Hierarchy> {
         let place = match self {
-            Self::CpuUsage | Self::CpuTimes => layout.cpuacct,
+            Self::CpuUsage | Self::CpuUsageByCpu | Self::CpuTimes => layout.cpuacct,
             Self::CpuStat => layout.cpu,
             Self::PressureCpu | Self::PressureMemory | Self::PressureIo => layout.unified,
             _ => layout.memory,
@@ -103,6 +108,7 @@ impl Name {
     fn is_wanted(self, wanted: Wanted) -> bool {
         match self {
             Self::PressureCpu | Self::PressureMemory | Self::PressureIo => wanted.pressure,
+            Self::CpuUsageByCpu => wanted.by_cpu,
             _ => true,
         }
     }
@@ -224,6 +230,26 @@ impl Reader {
             system: times.map(|times| times.1),
             throttling,
         })
+    }
+
+    /// CPU time on each processor, in nanoseconds, where version 1 accounts it: `take` gets the place of each processor
+    /// and its time.
+    ///
+    /// # Errors
+    /// The cgroup is no more.
+    pub fn cpu_by_cpu(
+        &mut self,
+        files: &Files,
+        path: &CgroupPath,
+        mut take: impl FnMut(usize, u64),
+    ) -> Result<(), Gone> {
+        let file = self.read(files, path, Name::CpuUsageByCpu)?.unwrap_or_default();
+        for (place, time) in reading::usage_by_cpu(file).enumerate() {
+            if let Some(time) = time {
+                take(place, time);
+            }
+        }
+        Ok(())
     }
 
     /// What the quota did alone.

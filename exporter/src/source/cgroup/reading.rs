@@ -73,6 +73,15 @@ pub fn cpuacct_stat(file: &[u8], ticks_per_second: u64) -> Option<(u64, u64)> {
     Some((nanoseconds(b"user")?, nanoseconds(b"system")?))
 }
 
+/// More processors than any kernel is built for.
+const MOST_CPUS: usize = 1 << 14;
+
+/// Version 1's `cpuacct.usage_percpu`: the CPU time on each processor in nanoseconds, in the order of their numbers;
+/// `None` for what is no number.
+pub fn usage_by_cpu(file: &[u8]) -> impl Iterator<Item = Option<u64>> {
+    text::lines(file).take(1).flat_map(text::fields).map(text::whole).take(MOST_CPUS)
+}
+
 /// Memory of a cgroup with all below it. Bytes, unless said otherwise; `None` where the kernel does not tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryFigures {
@@ -279,6 +288,15 @@ mod tests {
     }
 
     #[test]
+    fn each_processor_has_its_place() {
+        let read = |file| usage_by_cpu(file).collect::<Vec<_>>();
+        assert_eq!(read(b"12 0 34 \n"), [Some(12), Some(0), Some(34)]);
+        assert_eq!(read(b"12 x 34\n5"), [Some(12), None, Some(34)], "a line, and places are kept");
+        assert_eq!((read(b""), read(b"\n")), (vec![], vec![]));
+        assert_eq!(usage_by_cpu(&b"1 ".repeat(MOST_CPUS + 9)).count(), MOST_CPUS);
+    }
+
+    #[test]
     fn version_1_memory_is_the_total_with_all_below() {
         let both = b"cache 1\nrss 2\nmapped_file 3\nswap 4\npgfault 5\npgmajfault 6\ninactive_file 7\n\
             active_file 8\nworkingset_refault_file 9\ntotal_cache 10\ntotal_rss 20\ntotal_mapped_file 30\n\
@@ -347,6 +365,7 @@ mod tests {
                 text.extend_from_slice(words[usize::try_from(state >> 33).unwrap_or(0) % words.len()]);
             }
             let _ = (cpu_stat(&text), cpu_stat_v1(&text), cpuacct_stat(&text, 0), memory_stat(&text));
+            let _ = usage_by_cpu(&text).count();
             let _ = (memory_stat_v1(&text), memory_events(&text), pressure(&text));
         }
         let most = cpu_stat(b"usage_usec 18446744073709551615\n");
