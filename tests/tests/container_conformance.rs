@@ -4,7 +4,7 @@
 mod conformance_support;
 mod container_support;
 
-use std::{fs, io::Write, path::Path, time::SystemTime};
+use std::{fs, path::Path, time::SystemTime};
 
 use conformance_support::{
     Pages, compare, expected, pack,
@@ -18,32 +18,12 @@ use exporter::{
     metric,
     source::runtime::Keep,
 };
-use tests::{
-    page::Page,
-    scripted::{Scripted, answer},
-    temp::TempDir,
-};
-
-/// An engine that has the one container.
-fn engine(socket: &Path) -> Scripted {
-    Scripted::start(socket, |target, mut stream| match target {
-        "/containers/json" => {
-            let list = serde_json::json!([{ "Id": ID, "Names": ["/testcontaineralias"], "State": "running",
-                "Status": "Up (healthy)" }]);
-            answer(&mut stream, "200 OK", list.to_string().as_bytes());
-        }
-        _ if target.starts_with("/events") => {
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-            std::thread::park();
-        }
-        _ => answer(&mut stream, "200 OK", trees::inspection().as_bytes()),
-    })
-}
+use tests::{page::Page, temp::TempDir};
 
 /// The page of a tree whose container Docker names, with times.
 fn named(tree: &Tree, keep: &Keep) -> Page {
     let socket = tree.path().join("docker.sock");
-    let _engine = engine(&socket);
+    let _engine = trees::engine(&socket, &[(ID, "testcontaineralias", PID)]);
     let keep = Keep { variables: vec!["FOO_ENV".to_owned(), "foo_env".to_owned()], ..keep.clone() };
     let settings = ContainerSettings { docker_socket: Some(socket), timestamps: true, keep, ..settings() };
     let mut half = tree.half(&settings, None);

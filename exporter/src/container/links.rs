@@ -71,8 +71,22 @@ pub struct LinkReader {
     copy: Vec<Target>,
     host: HostLinks,
     maps: HashMap<CgroupPath, Map>,
-    /// Labels by interface name, made once.
-    names: HashMap<Vec<u8>, Arc<Labels>>,
+    names: Names,
+}
+
+/// Labels by interface name, made once.
+#[derive(Debug, Default)]
+struct Names {
+    known: HashMap<Vec<u8>, Name>,
+    /// The number of the file that is read.
+    file: u64,
+}
+
+#[derive(Debug)]
+struct Name {
+    labels: Arc<Labels>,
+    /// The file that had it last.
+    file: u64,
 }
 
 /// How one container's interfaces are read.
@@ -123,15 +137,15 @@ impl LinkReader {
             copy: Vec::new(),
             host: HostLinks::default(),
             maps: HashMap::new(),
-            names: HashMap::new(),
+            names: Names::default(),
         }
     }
 
     /// Reads all interfaces anew into `rows`.
     pub fn read(&mut self, rows: &mut Vec<Row>) {
         rows.clear();
-        if self.names.len() > MOST_NAMES {
-            self.names.clear();
+        if self.names.known.len() > MOST_NAMES {
+            self.names.known.clear();
         }
         let mut targets = std::mem::take(&mut self.copy);
         self.targets.copy_to(&mut targets);
@@ -166,7 +180,7 @@ impl LinkReader {
         for link in dump {
             let Some(stats) = link.stats else { continue };
             if !is_left_out(link.name) {
-                let labels = label(&mut self.names, link.name);
+                let labels = self.names.label(link.name);
                 rows.push(Row { path: root.clone(), labels, figures: figures(&stats) });
             }
             if let Some(netnsid) = link.link_netnsid {
@@ -211,7 +225,7 @@ impl LinkReader {
                 // It bears such a name until it gets its own.
                 Some(_) if is_left_out(link.name) => map.is_early = true,
                 _ if is_left_out(link.name) => {}
-                Some(inner) => map.veths.push((inner, label(&mut self.names, link.name))),
+                Some(inner) => map.veths.push((inner, self.names.label(link.name))),
                 None => map.by_process = true,
             }
         }
@@ -239,8 +253,10 @@ impl LinkReader {
     fn read_file(&mut self, file: &Path, path: &CgroupPath, rows: &mut Vec<Row>) {
         // Opened and closed here: kept open it would keep the namespace alive.
         let Ok(text) = fs::read(file) else { return };
+        self.names.file = self.names.file.wrapping_add(1);
         for (name, stats) in netdev::interfaces(&text).filter(|(name, _)| !is_left_out(name)) {
-            let labels = label(&mut self.names, name);
+            // While links come and go the kernel may list one twice.
+            let Some(labels) = self.names.label_once(name) else { continue };
             rows.push(Row { path: path.clone(), labels, figures: figures(&stats) });
         }
     }
@@ -271,13 +287,26 @@ impl HostLinks {
     }
 }
 
-fn label(names: &mut HashMap<Vec<u8>, Arc<Labels>>, name: &[u8]) -> Arc<Labels> {
-    if let Some(labels) = names.get(name) {
-        return Arc::clone(labels);
+impl Names {
+    fn label(&mut self, name: &[u8]) -> Arc<Labels> {
+        match self.known.get(name) {
+            Some(known) => Arc::clone(&known.labels),
+            None => self.add(name),
+        }
     }
-    let labels = Arc::new(Labels::new([("interface", identity::distinct(name))]));
-    names.insert(name.to_vec(), Arc::clone(&labels));
-    labels
+
+    /// None for a name that this file has had already.
+    fn label_once(&mut self, name: &[u8]) -> Option<Arc<Labels>> {
+        let Some(known) = self.known.get_mut(name) else { return Some(self.add(name)) };
+        let is_new = std::mem::replace(&mut known.file, self.file) != self.file;
+        is_new.then(|| Arc::clone(&known.labels))
+    }
+
+    fn add(&mut self, name: &[u8]) -> Arc<Labels> {
+        let labels = Arc::new(Labels::new([("interface", identity::distinct(name))]));
+        self.known.insert(name.to_vec(), Name { labels: Arc::clone(&labels), file: self.file });
+        labels
+    }
 }
 
 fn figures(stats: &Stats) -> Figures {

@@ -1,6 +1,11 @@
 //! Trees whose files hold the figures that the expected output shows.
 
-use std::os::unix::fs::symlink;
+use std::{io::Write, os::unix::fs::symlink, path::Path};
+
+use tests::{
+    pack::copy_with_links,
+    scripted::{Scripted, answer},
+};
 
 use crate::container_support::tree::Tree;
 
@@ -9,15 +14,15 @@ pub const ID: &str = "ababababababababababababababababababababababababababababab
 pub const PATH: &str = "/docker/abababababababababababababababababababababababababababababababab";
 pub const PID: u32 = 4_999_999;
 
-/// What Docker's API says of it.
-pub fn inspection() -> String {
+/// What Docker's API says of a container.
+pub fn inspection(id: &str, name: &str, pid: u32) -> String {
     serde_json::json!({
-        "Id": ID,
-        "Name": "/testcontaineralias",
+        "Id": id,
+        "Name": format!("/{name}"),
         "Created": "2009-11-10T23:00:00Z",
         "State": {
             "Status": "running",
-            "Pid": PID,
+            "Pid": pid,
             "StartedAt": "2009-11-10T23:16:40Z",
             "Health": { "Status": "healthy" },
         },
@@ -25,6 +30,47 @@ pub fn inspection() -> String {
         "HostConfig": { "NetworkMode": "bridge" },
     })
     .to_string()
+}
+
+/// An engine that has these containers (id, name, pid).
+pub fn engine(socket: &Path, containers: &'static [(&'static str, &'static str, u32)]) -> Scripted {
+    Scripted::start(socket, move |target, mut stream| {
+        if target.starts_with("/events") {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            std::thread::park();
+        } else if target == "/containers/json" {
+            let entry = |(id, name, _): &(&str, &str, u32)| {
+                serde_json::json!({ "Id": id, "Names": [format!("/{name}")], "State": "running",
+                    "Status": "Up (healthy)" })
+            };
+            let list = containers.iter().map(entry).collect::<serde_json::Value>();
+            answer(&mut stream, "200 OK", list.to_string().as_bytes());
+        } else {
+            let asked = target.split('/').nth(2).unwrap_or_default();
+            match containers.iter().find(|(id, ..)| *id == asked) {
+                Some((id, name, pid)) => {
+                    answer(&mut stream, "200 OK", inspection(id, name, *pid).as_bytes());
+                }
+                None => answer(&mut stream, "404 Not Found", b"{}"),
+            }
+        }
+    })
+}
+
+/// Another container with the files and the process of the first.
+pub fn add_twin(tree: &Tree, id: &str, pid: u32) {
+    for hierarchy in
+        &tree.layout.hierarchies.iter().chain(tree.layout.beside.iter().map(|one| &one.1)).collect::<Vec<_>>()
+    {
+        let docker = hierarchy.mount.join("docker");
+        copy_with_links(&docker.join(ID), &docker.join(id));
+        std::fs::write(docker.join(id).join("cgroup.procs"), format!("{pid}\n")).unwrap();
+    }
+    let process = |pid: u32| tree.path().join(format!("proc/{pid}"));
+    copy_with_links(&process(PID), &process(pid));
+    std::fs::write(process(pid).join("cgroup"), format!("3:memory:/docker/{id}\n0::/docker/{id}\n")).unwrap();
+    let task = process(pid).join("task");
+    std::fs::rename(task.join(PID.to_string()), task.join(pid.to_string())).unwrap();
 }
 
 /// The container's folder within a hierarchy's.
@@ -214,6 +260,11 @@ pub fn machine() -> Tree {
         let folder = format!("sys/devices/system/cpu/cpu{cpu}/topology");
         tree.write(&folder, &[("core_id", "0\n"), ("physical_package_id", "0\n")]);
     }
+    write_modules(&tree);
+    tree
+}
+
+fn write_modules(tree: &Tree) {
     for (controller, kind, size, count) in
         [(0, "Non-volatile-RAM\n", "258496\n", 8), (1, "Unbuffered-DDR4\n", "32768\n", 12)]
     {
@@ -222,17 +273,21 @@ pub fn machine() -> Tree {
             tree.write(&folder, &[("dimm_mem_type", kind), ("size", size)]);
         }
     }
-    tree
 }
 
 /// The two nodes of the reference's test.
 pub fn nodes() -> Tree {
     let tree = Tree::v2();
     write_identity(&tree);
+    write_nodes(&tree);
+    tree
+}
+
+fn write_nodes(tree: &Tree) {
     tree.write("sys/devices/system/cpu", &[("online", "0-15\n")]);
     tree.write("sys/devices/system/node", &[("online", "0-1\n"), ("possible", "0-1\n")]);
     for cpu in 0..16 {
-        write_cpu(&tree, cpu);
+        write_cpu(tree, cpu);
     }
     for (node, cpus, distance, kibibytes, pages) in [
         (0, "0-7\n", "10 12\n", 32_817_192, ["0\n", "0\n"]),
@@ -246,7 +301,6 @@ pub fn nodes() -> Tree {
             tree.write(&folder, &[("nr_hugepages", count)]);
         }
     }
-    tree
 }
 
 /// Two threads a core, four cores a node; the second node's cores share a cache, those of the first have none to share.
@@ -289,4 +343,12 @@ fn write_identity(tree: &Tree) {
     tree.write("proc/sys/kernel/random", &[("boot_id", "boot-id-test\n")]);
     tree.write("etc", &[("machine-id", "machine-id-test\n")]);
     tree.write("sys/class/dmi/id", &[("product_uuid", "system-uuid-test\n")]);
+}
+
+/// Version 2 with the container on a machine with nodes and modules.
+pub fn machine_with_container() -> Tree {
+    let tree = v2();
+    write_nodes(&tree);
+    write_modules(&tree);
+    tree
 }
