@@ -115,7 +115,7 @@ fn nonsense(whole: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ("spaces", b"     \t    \n   :   \n".to_vec()),
         ("everything twice", [whole, whole].concat()),
         ("one long line", b"8".repeat(5 << 20)),
-        ("many lines", (0..20_000).map(|line| format!("8:{line} Read {line}\n")).collect::<String>().into()),
+        ("many lines", b"8:8 Read 8\n8:9 Write 9\n".repeat(10_000)),
     ]
 }
 
@@ -150,8 +150,10 @@ fn nonsense_of_version_2_costs_its_own_rows() {
     nonsense_costs_its_own_rows(trees::v2());
 }
 
+type Fail = fn(&Path);
+
 /// Ways in which a file cannot be opened or read.
-const FAILURES: &[(&str, fn(&Path))] = &[
+const FAILURES: &[(&str, Fail)] = &[
     ("a folder (EISDIR)", |path| fs::create_dir(path).unwrap()),
     ("a link to itself (ELOOP)", |path| symlink(path, path).unwrap()),
     ("no memory there (EIO)", |path| symlink("/proc/self/mem", path).unwrap()),
