@@ -9,7 +9,7 @@ use std::{
 
 use exporter::{
     config::{Asked, Paths, Settings, parse, warn_of_idle},
-    container::{ContainerHalf, Group, Groups, kernel::KernelSide},
+    container::{self, ContainerHalf, Group, Groups, kernel::KernelSide},
     ebpf, log,
     own::{self, Own},
     scrape::{Collectors, NodeHalf, Scraper},
@@ -66,7 +66,8 @@ fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
         .container
         .as_ref()
         .and_then(|container| container.groups.has(Group::Oom).then(|| open_kernel_log(&settings.paths))?);
-    drop_privileges(&kernel, layout.as_ref(), node.rights());
+    let groups = settings.container.as_ref().map_or(Groups::NONE, |container| container.groups);
+    drop_privileges(&kernel, layout.as_ref(), node.rights() | container::rights(groups));
 
     if let Some(log) = kernel.log.take() {
         log.follow()?;
@@ -80,7 +81,6 @@ fn run(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
             .inspect_err(|error| tracing::error!(%error, "no container_*"))
     });
     let collectors = Collectors { node: node.start()?, container, own };
-    let groups = settings.container.as_ref().map_or(Groups::NONE, |container| container.groups);
     let scraper = Scraper::start(collectors, groups, settings.scrape.share)?;
     web::serve(listeners, &settings.web, Arc::new(scraper), http, asked_to_stop())?;
     Ok(())
@@ -96,7 +96,7 @@ fn open_kernel_log(paths: &Paths) -> Option<Kmsg> {
 }
 
 /// Keeps what reading needs: files of other users, the names of other namespaces' interfaces, and the rights that node
-/// collectors ask for. Where the kernel
+/// collectors and groups of containers ask for. Where the kernel
 /// wants `CAP_BPF` for each use of a map that stays too; container engines of that time do not know it, not even for
 /// `--privileged`, so what is there already is entered before.
 fn drop_privileges(kernel: &Kernel, layout: Option<&Layout>, rights: CapabilitySet) {

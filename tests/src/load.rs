@@ -28,6 +28,16 @@ pub fn memory(bytes: u64) -> Command {
     command(&["memory", &bytes.to_string()])
 }
 
+/// Holds this many open files, sockets and threads besides its first; says `ready`.
+pub fn hold(files: u64, sockets: u64, threads: u64) -> Command {
+    command(&["hold", &files.to_string(), &sockets.to_string(), &threads.to_string()])
+}
+
+/// Holds this many TCP listeners, connections to them and UDP sockets on its loopback; says `ready`.
+pub fn connect(listeners: u64, connections: u64, udp: u64) -> Command {
+    command(&["connect", &listeners.to_string(), &connections.to_string(), &udp.to_string()])
+}
+
 /// Takes UDP and TCP on this port.
 pub fn sink(port: u16) -> Command {
     command(&["sink", &port.to_string()])

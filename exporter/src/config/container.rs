@@ -115,7 +115,7 @@ impl ContainerSettings {
 }
 
 /// Words of cAdvisor's that no group here answers to.
-const NOT_HERE: [&str; 17] = [
+const NOT_HERE: &[&str] = &[
     "accelerator",
     "advtcp",
     "app",
@@ -127,7 +127,6 @@ const NOT_HERE: [&str; 17] = [
     "hugetlb",
     "memory_numa",
     "perf_event",
-    "process",
     "referenced_memory",
     "resctrl",
     "sched",
@@ -155,8 +154,7 @@ fn listed_groups(flags: &FlagValues, flag: &str) -> Result<Groups, ConfigError> 
     listed(flags, flag).try_fold(Groups::NONE, |all, word| {
         let called = Groups::which(|group| group.words.contains(&word.as_str()));
         if called.is_empty() && !NOT_HERE.contains(&word.as_str()) {
-            let mut known: Vec<_> =
-                { GROUPS.iter() }.flat_map(|group| group.words).chain(&NOT_HERE).collect();
+            let mut known: Vec<_> = { GROUPS.iter() }.flat_map(|group| group.words).chain(NOT_HERE).collect();
             known.sort_unstable();
             known.dedup();
             let known = known.into_iter().copied().collect::<Vec<_>>().join(", ");

@@ -24,6 +24,7 @@ use super::{
     percpu::ByCpu,
     scheduled::Scheduled,
     shape::Kind,
+    tasks,
     usage::{Count, Usage},
 };
 
@@ -92,6 +93,10 @@ pub struct Entry {
     pub scheduled: Scheduled,
     /// Whose network its tasks use.
     pub network: Network,
+    /// Its runtime's first process, in the host's numbering.
+    pub pid: Option<u32>,
+    /// What its processes say of themselves; none where nobody asked, or not in time.
+    pub tasks: Option<Box<tasks::Figures>>,
 }
 
 impl Entry {
@@ -129,6 +134,8 @@ impl Entry {
             counted: None,
             scheduled: Scheduled::default(),
             network: Network::Unknown,
+            pid: None,
+            tasks: None,
         }
     }
 

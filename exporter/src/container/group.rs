@@ -1,7 +1,8 @@
 //! The groups of `container_*` and `machine_*`, as `collect[]=container.GROUP` names them.
 
 use super::{
-    cpu, life, machine, memory, memory_events, network, oom, percpu, pressure, scheduled, socket, spec,
+    cpu, life, machine, memory, memory_events, network, oom, percpu, pressure, process, scheduled, socket,
+    spec,
 };
 use crate::metric::Family;
 
@@ -67,6 +68,7 @@ pub static GROUPS: &[&GroupDescriptor] = &[
     &machine::GROUP,
     &oom::GROUP,
     &pressure::GROUP,
+    &process::GROUP,
     &memory_events::GROUP,
     &scheduled::SWITCHES,
     &scheduled::CPU_COUNTED,
@@ -95,6 +97,8 @@ pub enum Group {
     Oom,
     /// Waiting.
     Pressure,
+    /// Processes and what they hold.
+    Process,
     /// Memory that ran short.
     MemoryEvents,
     /// How often tasks left a CPU.
@@ -178,6 +182,7 @@ mod tests {
             ("machine", Group::Machine),
             ("oom", Group::Oom),
             ("pressure", Group::Pressure),
+            ("process", Group::Process),
             ("memory_events", Group::MemoryEvents),
             ("switches", Group::Switches),
             ("cpu_counted", Group::CpuCounted),

@@ -322,11 +322,15 @@ fn figures(stats: &Stats) -> Figures {
     }
 }
 
-/// Whether a process is in a cgroup or below: numbers are used again. Where we are in a namespace of our own the kernel
-/// tells its path from there, so the cgroup's name has to do.
+/// Whether a process is in a cgroup or below: numbers are used again.
 fn is_in(process: &Path, path: &CgroupPath) -> bool {
-    let told = fs::read(process.join("cgroup")).unwrap_or_default();
-    text::lines(&told).any(|line| {
+    fs::read(process.join("cgroup")).is_ok_and(|told| names(&told, path))
+}
+
+/// Whether a process' `cgroup` file names this cgroup or one below. Where we are in a namespace of our own the kernel
+/// tells its path from there, so the cgroup's name has to do.
+pub fn names(told: &[u8], path: &CgroupPath) -> bool {
+    text::lines(told).any(|line| {
         let its = line.splitn(3, |&byte| byte == b':').nth(2).unwrap_or_default();
         its.split(|&byte| byte == b'/').any(|name| !name.is_empty() && name == path.name())
     })

@@ -23,6 +23,7 @@ mod network;
 mod oom;
 mod percpu;
 mod pressure;
+mod process;
 mod roster;
 mod runtimes;
 mod scheduled;
@@ -31,6 +32,7 @@ mod socket;
 mod sources;
 mod spec;
 mod tally;
+mod tasks;
 mod usage;
 mod write;
 
@@ -39,6 +41,8 @@ use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
+
+use rustix::thread::CapabilitySet;
 
 use crate::{
     config::{ContainerSettings, Paths},
@@ -69,6 +73,7 @@ use oom::Told;
 use roster::{Roster, Shared};
 use runtimes::Runtimes;
 use sources::Sources;
+use tasks::Tasks;
 
 pub use group::{GROUPS, Group, GroupDescriptor, Groups, On, Origin, families};
 
@@ -118,6 +123,8 @@ pub struct ContainerHalf {
     timestamps: bool,
     links: Option<Worker<Vec<Row>>>,
     rows: Vec<Row>,
+    process: process::Writer,
+    tasks: Tasks,
     sources: sources::Writer,
     counts: Option<Arc<dyn Counts>>,
     discovery: Discovery,
@@ -182,6 +189,8 @@ impl ContainerHalf {
             timestamps: settings.timestamps,
             links: start_links(paths, &targets),
             rows: Vec::new(),
+            process: process::Writer::new(),
+            tasks: Tasks::start(settings.groups, layout, paths),
             sources: sources::Writer::new(),
             counts,
             discovery,
@@ -190,12 +199,12 @@ impl ContainerHalf {
 
     /// Reads the figures of every cgroup and writes these groups. Interfaces are waited for until `deadline`.
     pub fn collect(&mut self, groups: Groups, deadline: Instant, page: &mut Page) {
-        let read = self.read(groups);
+        let read = self.read(groups, deadline);
         self.finish(&read, deadline, page);
     }
 
     /// The first part of [`ContainerHalf::collect`], which waits for nothing.
-    pub fn read(&mut self, groups: Groups) -> Read {
+    pub fn read(&mut self, groups: Groups, deadline: Instant) -> Read {
         let (now, time) = (Instant::now(), wall_clock());
         if let Some(links) = self.links.as_mut().filter(|_| groups.has(Group::Network)) {
             links.ask();
@@ -203,6 +212,7 @@ impl ContainerHalf {
         let memory = self.machine.memory();
         let mut roster = self.roster.lock();
         roster.expire(now);
+        self.tasks.ask(groups, &roster, deadline);
         let is_overdue = self.figures.read(&mut roster, groups, memory, now);
         drop(roster);
         if is_overdue {
@@ -211,10 +221,11 @@ impl ContainerHalf {
         Read { groups, now, time, memory }
     }
 
-    /// The second part: waits for the interfaces until `deadline` and writes.
+    /// The second part: waits for interfaces and processes until `deadline` and writes.
     pub fn finish(&mut self, read: &Read, deadline: Instant, page: &mut Page) {
         let &Read { groups, now, time, memory } = read;
         let interfaces = groups.has(Group::Network).then(|| self.take_links(deadline));
+        let tasks = self.tasks.hand_out(groups, deadline, &self.roster);
         page.stamp(Some(time).filter(|_| self.timestamps));
         self.write(groups, now, page);
         page.stamp(None);
@@ -225,6 +236,7 @@ impl ContainerHalf {
         page.family(&SCRAPE_ERROR).plain(0_u64);
         let sources = Sources {
             interfaces,
+            tasks,
             cpu_by_count: self.figures.goes_by_count(),
             sockets: self.counts.as_ref().is_some_and(|counts| counts.counts_sockets()),
         };
@@ -255,6 +267,9 @@ impl ContainerHalf {
             memory_events::write(page, &roster, now);
         }
         self.scheduled.write(page, &roster, now, groups);
+        if groups.has(Group::Process) {
+            self.process.write(page, &roster, now);
+        }
         if groups.has(Group::Oom) {
             oom::write(page, &roster, now);
         }
@@ -282,6 +297,12 @@ impl ContainerHalf {
         network::hand_out(rows, &mut self.roster.lock());
         taken.is_some()
     }
+}
+
+/// The rights that reading these groups takes, beside those that every group needs.
+pub fn rights(groups: Groups) -> CapabilitySet {
+    // To what a descriptor of another process leads.
+    if groups.has(Group::Process) { CapabilitySet::SYS_PTRACE } else { CapabilitySet::empty() }
 }
 
 /// Who is asked for names, and what is shown of them.

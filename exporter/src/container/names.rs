@@ -153,6 +153,7 @@ impl Names {
         if let Some(started) = known.started {
             entry.started = whole(started);
         }
+        entry.pid = known.pid;
         entry.network = match (&known.network, known.pid) {
             (NetworkMode::Host, _) => Network::Host,
             (NetworkMode::Container(_), _) => Network::Joined,

@@ -8,7 +8,7 @@ use crate::metric::{Family, Labels, Page};
 
 static SOURCE: Family = Family::gauge(
     "nodetally_figure_source",
-    "1 for the source that these figures are taken from: the cgroup's files, eBPF, the network's devices or the runtime.",
+    "1 for the source that these figures are taken from: the cgroup's or the processes' files, eBPF, the network's devices or the runtime.",
 );
 static COMPARED: Family = Family::counter(
     "nodetally_container_cpu_compared_seconds_total",
@@ -45,6 +45,8 @@ pub struct Sources {
     pub cpu_by_count: bool,
     /// The interfaces were read in time; none if nobody asked for them.
     pub interfaces: Option<bool>,
+    /// Processes were read in time; none if nobody asked for them.
+    pub tasks: Option<bool>,
     /// Socket traffic is counted.
     pub sockets: bool,
 }
@@ -55,6 +57,7 @@ pub struct Writer {
     cpu: [Labels; 2],
     memory: Labels,
     network: [Labels; 2],
+    tasks: [Labels; 2],
     host_network: [Labels; 2],
     sockets: [Labels; 2],
     compared: [Labels; 2],
@@ -70,6 +73,7 @@ impl Writer {
             cpu: either("container_cpu_usage", "cgroupfs"),
             memory: source("container_memory", "cgroupfs"),
             network: [source("container_network", "none"), source("container_network", "device")],
+            tasks: [source("container_tasks", "none"), source("container_tasks", "procfs")],
             host_network: either("container_network_host", "none"),
             sockets: either("container_socket", "none"),
             compared: ["cgroupfs", "ebpf"].map(|source| Labels::new([("source", source)])),
@@ -81,7 +85,8 @@ impl Writer {
     pub fn write(&self, page: &mut Page, sources: Sources, accuracy: &Accuracy, counts: Option<&dyn Counts>) {
         let mut source = page.family(&SOURCE);
         let network = sources.interfaces.map(|in_time| pick(&self.network, in_time));
-        for labels in network.into_iter().chain([
+        let tasks = sources.tasks.map(|in_time| pick(&self.tasks, in_time));
+        for labels in network.into_iter().chain(tasks).chain([
             pick(&self.cpu, sources.cpu_by_count),
             &self.memory,
             pick(&self.host_network, sources.sockets),

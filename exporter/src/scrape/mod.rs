@@ -159,7 +159,7 @@ impl ScrapeThread {
         let quick = watch.lap();
         let container = container.as_mut().filter(|_| !selection.container.is_empty());
         let container =
-            container.map(|half| half.as_mut().map(|half| (half.read(selection.container), half)));
+            container.map(|half| half.as_mut().map(|half| (half.read(selection.container, deadline), half)));
         let mut in_containers = watch.lap();
         // While it waits it sees to it that what hangs does not delay the others, so nothing is waited for before.
         node.wait();

@@ -2,13 +2,18 @@
 //!
 //! * `cpu PERCENT`: burns that share of one CPU
 //! * `memory BYTES`: touches that much memory and holds it
+//! * `hold FILES SOCKETS THREADS`: opens that many files and sockets, and starts that many threads
+//! * `connect LISTENERS CONNECTIONS UDP`: that many TCP listeners, connections to them and UDP sockets, all
+//!   on the loopback
 //! * `sink PORT`: takes UDP datagrams and TCP streams and answers nothing
 //! * `udp ADDRESS BYTES_PER_SECOND`, `tcp ADDRESS BYTES_PER_SECOND`: sends at that rate
 //!
 //! Runs until it is killed.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
 fn main() {
@@ -18,6 +23,10 @@ fn main() {
         ["cpu", percent] => cpu(number(percent)),
         ["memory", bytes] => memory(number(bytes)),
         ["sink", port] => sink(port),
+        ["hold", files, sockets, threads] => hold(number(files), number(sockets), number(threads)),
+        ["connect", listeners, connections, udp] => {
+            connect(number(listeners), number(connections), number(udp))
+        }
         ["udp", address, rate] => {
             let socket = UdpSocket::bind("0.0.0.0:0").and_then(|s| s.connect(address).map(|()| s));
             let socket = socket.unwrap_or_else(|e| end(&format!("{address}: {e}")));
@@ -30,7 +39,9 @@ fn main() {
                 socket.write_all(piece).unwrap_or_else(|e| end(&format!("{address}: {e}")));
             });
         }
-        _ => end("usage: cpu PERCENT | memory BYTES | sink PORT | udp ADDRESS RATE | tcp ADDRESS RATE"),
+        _ => end(
+            "usage: cpu PERCENT | memory BYTES | hold FILES SOCKETS THREADS | connect LISTENERS CONNECTIONS UDP | sink PORT | udp ADDRESS RATE | tcp ADDRESS RATE",
+        ),
     }
 }
 
@@ -41,6 +52,43 @@ fn end(why: &str) -> ! {
 
 fn number(text: &str) -> u64 {
     text.parse().unwrap_or_else(|_| end(&format!("not a number: {text}")))
+}
+
+/// Says `ready` once all is there, and keeps it.
+fn stay<T>(_kept: T) -> ! {
+    println!("ready");
+    loop {
+        std::thread::park();
+    }
+}
+
+fn hold(files: u64, sockets: u64, threads: u64) -> ! {
+    let files: Vec<_> = (0..files).map(|_| must(File::open("/dev/null"))).collect();
+    let sockets: Vec<_> = (0..sockets).map(|_| must(UnixDatagram::unbound())).collect();
+    for _ in 0..threads {
+        std::thread::spawn(|| {
+            loop {
+                std::thread::park();
+            }
+        });
+    }
+    stay((files, sockets))
+}
+
+fn connect(listeners: u64, connections: u64, udp: u64) -> ! {
+    let listeners: Vec<_> = (0..listeners).map(|_| must(TcpListener::bind("127.0.0.1:0"))).collect();
+    let udp: Vec<_> = (0..udp).map(|_| must(UdpSocket::bind("127.0.0.1:0"))).collect();
+    let connect = |listener: &TcpListener| {
+        let there = must(TcpStream::connect(must(listener.local_addr())));
+        (there, must(listener.accept()))
+    };
+    let connections: Vec<_> =
+        (0..connections).zip(listeners.iter().cycle()).map(|(_, to)| connect(to)).collect();
+    stay((listeners, udp, connections))
+}
+
+fn must<T>(done: std::io::Result<T>) -> T {
+    done.unwrap_or_else(|e| end(&e.to_string()))
 }
 
 fn cpu(percent: u64) {
