@@ -47,13 +47,19 @@ pub struct Series {
 impl Prometheus {
     /// Starts it with one target, scraped at this interval; waits until the target has been scraped.
     pub fn start(target: SocketAddr, interval: Duration) -> Option<Self> {
+        Self::start_with_rules(target, interval, "groups: []\n")
+    }
+
+    /// The same with these recording rules.
+    pub fn start_with_rules(target: SocketAddr, interval: Duration, rules: &str) -> Option<Self> {
         let binary = program("prometheus")?;
         let dir = TempDir::new("prometheus");
+        dir.write("rules.yml", rules);
         let config = dir.write(
             "prometheus.yml",
             format!(
                 "global: {{scrape_interval: {0}ms, scrape_timeout: {0}ms}}\n\
-                 scrape_configs:\n- job_name: node\n  static_configs: [{{targets: ['{target}']}}]\n",
+                 rule_files: [rules.yml]\nscrape_configs:\n- job_name: node\n  static_configs: [{{targets: ['{target}']}}]\n",
                 interval.as_millis()
             ),
         );
@@ -95,6 +101,18 @@ impl Prometheus {
         let answer: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
         assert_eq!(answer["status"], "success", "{promql}: {answer}");
         answer
+    }
+
+    /// Times (seconds since the epoch) and values of the one series that a selector with a range (`up[1m]`) has now;
+    /// none without a series.
+    pub fn samples(&self, range: &str) -> Vec<(f64, f64)> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let answer = self.ask(range, now);
+        let pairs = answer["data"]["result"][0]["values"].as_array().cloned().unwrap_or_default();
+        let pair = |pair: &serde_json::Value| {
+            (pair[0].as_f64().unwrap(), pair[1].as_str().unwrap().parse().unwrap())
+        };
+        pairs.iter().map(pair).collect()
     }
 
     /// When the first and the last sample of a selector with a range (`up[1m]`) were taken, seconds since the epoch.

@@ -14,7 +14,7 @@ use conformance_support::{
 use container_support::{settings, tree::Tree};
 use exporter::{
     config::{ContainerSettings, Paths},
-    container::ContainerHalf,
+    container::{ContainerHalf, Groups},
     metric,
     source::runtime::Keep,
 };
@@ -25,7 +25,13 @@ fn named(tree: &Tree, keep: &Keep) -> Page {
     let socket = tree.path().join("docker.sock");
     let _engine = trees::engine(&socket, &[(ID, "testcontaineralias", PID)]);
     let keep = Keep { variables: vec!["FOO_ENV".to_owned(), "foo_env".to_owned()], ..keep.clone() };
-    let settings = ContainerSettings { docker_socket: Some(socket), timestamps: true, keep, ..settings() };
+    let settings = ContainerSettings {
+        docker_socket: Some(socket),
+        timestamps: true,
+        keep,
+        groups: Groups::ALL,
+        ..settings()
+    };
     let mut half = tree.half(&settings, None);
     assert!(half.comes("container_last_seen", &[("id", PATH), ("name", "testcontaineralias")]), "its name");
     assert!(half.comes("container_network_receive_bytes_total", &[("id", PATH)]), "its network");
