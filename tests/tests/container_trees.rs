@@ -307,6 +307,27 @@ fn usage(half: &mut Half, id: &str) -> f64 {
 }
 
 #[test]
+fn user_and_system_time_of_version_1_are_read_once_more_after_the_total_rests() {
+    let tree = Tree::v1();
+    let write = |total: u32, user: u32| {
+        tree.write("cpuacct/a", &[("cpuacct.usage", &format!("{total}\n"))]);
+        tree.write("cpuacct/a", &[("cpuacct.stat", &format!("user {user}00\nsystem 0\n"))]);
+    };
+    write(5, 1);
+    let mut half = tree.half(&settings(), None);
+    for (total, user, shown) in [(5, 1, 1.0), (5, 2, 2.0), (5, 3, 2.0), (6, 4, 4.0), (6, 5, 5.0), (6, 6, 5.0)]
+    {
+        write(total, user);
+        let page = half.page();
+        assert_eq!(
+            page.value("container_cpu_user_seconds_total", &[("id", "/a")]),
+            Some(shown),
+            "{total} {user}"
+        );
+    }
+}
+
+#[test]
 fn a_count_goes_on_from_the_file_and_no_file_is_read_for_it() {
     let tree = Tree::v2();
     tree.set_cpu("cgroup/p", 10_000_000);

@@ -15,6 +15,8 @@ use crate::{
 pub struct ContainerSettings {
     /// The groups that are on.
     pub groups: Groups,
+    /// Those of them that a flag names.
+    pub named: Groups,
     /// Whether figures bear the time at which they were read.
     pub timestamps: bool,
     /// How many cgroups the kernel half keeps counters for.
@@ -76,9 +78,11 @@ impl ContainerSettings {
     /// The first flag whose value cannot be used.
     pub(super) fn new(flags: &FlagValues, paths: &Paths) -> Result<Self, ConfigError> {
         let max = flags.text("container.max");
+        let (groups, named) = groups(flags)?;
         let socket = |flag| socket(flags, flag, paths);
         Ok(Self {
-            groups: groups(flags)?,
+            groups,
+            named,
             timestamps: flags.is_on("container.timestamps"),
             max: max.parse().ok().filter(|max| (16..MAX_SLOTS).contains(max)).ok_or_else(|| {
                 let why = format!("expected a number from 16 to {}", MAX_SLOTS - 1);
@@ -134,9 +138,9 @@ const NOT_HERE: &[&str] = &[
     "udp",
 ];
 
-/// The groups that are on. As with cAdvisor, a list of those to leave out stands in place of the default one, and so
+/// The groups that are on, and those of them that a flag names. As with cAdvisor, a list of those to leave out stands in place of the default one, and so
 /// turns on what is off by default.
-fn groups(flags: &FlagValues) -> Result<Groups, ConfigError> {
+fn groups(flags: &FlagValues) -> Result<(Groups, Groups), ConfigError> {
     let off = listed_groups(flags, "disable_metrics")?;
     let on = listed_groups(flags, "enable_metrics")?;
     let chosen = if !on.is_empty() {
@@ -146,7 +150,8 @@ fn groups(flags: &FlagValues) -> Result<Groups, ConfigError> {
     } else {
         Groups::which(|group| group.on == On::ByDefault)
     };
-    Ok(chosen.with(listed_groups(flags, "container.add")?))
+    let added = listed_groups(flags, "container.add")?;
+    Ok((chosen.with(added), on.with(added)))
 }
 
 /// The groups that a flag lists, in cAdvisor's words.

@@ -69,6 +69,9 @@ pub struct Entry {
     pub missed: Option<Instant>,
     /// CPU time.
     pub cpu: CpuFigures,
+    /// The total at the reading before the last. Version 1's user and system time may be raised a moment after it: they
+    /// are read once more before they count as known.
+    pub cpu_before: Option<u64>,
     /// CPU time as it is shown.
     pub usage: Usage,
     /// CPU time by processor; empty unless that is asked for.
@@ -122,6 +125,7 @@ impl Entry {
             is_there: true,
             missed: None,
             cpu: CpuFigures::default(),
+            cpu_before: None,
             usage: Usage::default(),
             by_cpu: ByCpu::default(),
             memory: None,
@@ -147,6 +151,7 @@ impl Entry {
             self.made = 0;
         }
         if Some(place) == layout.cpuacct {
+            self.cpu_before = None;
             self.usage = Usage::default();
             self.by_cpu = ByCpu::default();
             self.counted = None;

@@ -177,7 +177,10 @@ impl FigureReader {
 
     /// CPU time from the files; what was counted meanwhile is compared with it.
     fn read_cpu(&mut self, entry: &mut Entry) -> Result<(), Gone> {
-        entry.cpu = self.reader.cpu(&entry.files, &entry.path, entry.spec.has_quota())?;
+        let before = entry.cpu.usage;
+        let known = (before.is_some() && entry.cpu_before == before).then_some(&entry.cpu);
+        let cpu = self.reader.cpu(&entry.files, &entry.path, entry.spec.has_quota(), known)?;
+        (entry.cpu, entry.cpu_before) = (cpu, before);
         let Some(file) = entry.cpu.usage else { return Ok(()) };
         if let (Some(before), Some(count)) = (entry.usage.anchor(), entry.counted) {
             self.accuracy.compare(entry.path.depth(), before, file, count);

@@ -49,7 +49,7 @@ use crate::{
     metric::{Family, Page},
     source::{
         cgroup::{
-            Layout,
+            Layout, Mode,
             files::{Opener, Wanted},
             layout::LayoutError,
             spec::MachineMemory,
@@ -165,7 +165,9 @@ impl ContainerHalf {
             by_cpu: settings.groups.has(Group::CpuCounted),
         };
         let wanted = Wanted {
-            pressure: settings.groups.has(Group::Pressure),
+            // Beside version 1 it is more than the reference gives, and costs three files a cgroup.
+            pressure: settings.groups.has(Group::Pressure)
+                && (layout.mode == Mode::V2 || settings.named.has(Group::Pressure)),
             by_cpu: settings.groups.has(Group::PerCpu),
         };
         let opener = Opener { layout: layout.clone(), keep_below: descriptors_for_cgroups(), wanted };

@@ -19,7 +19,7 @@ pub static GROUP: GroupDescriptor = GroupDescriptor {
     words: &["pressure"],
     on: On::ByDefault,
     summary: "how long tasks waited for CPU, memory and disks",
-    reads: "cpu.pressure, memory.pressure, io.pressure of cgroup v2, also beside cgroup v1",
+    reads: "cpu.pressure, memory.pressure, io.pressure; on a hybrid host only if a flag names it",
     families: &[
         Origin::new(&CPU_WAITING, "-", "cpu.pressure: some"),
         Origin::new(&CPU_STALLED, "-", "cpu.pressure: full"),

@@ -44,6 +44,7 @@ pub fn settings() -> ContainerSettings {
         keep_dead: Duration::from_mins(1),
         cpu_source: CpuSource::Auto,
         groups: Groups::ALL.without(Groups::named("percpu").unwrap()),
+        named: Groups::NONE,
         timestamps: false,
         labels: LabelStyle::Cadvisor,
         keep: Keep::default(),

@@ -208,11 +208,18 @@ impl Reader {
         self.reads
     }
 
-    /// CPU time. `limited` says whether a quota is set, without which version 1's throttling is not looked at.
+    /// CPU time. `limited` says whether a quota is set, without which version 1's throttling is not looked at; what `known`
+    /// holds of version 1's user and system time is still true while the total is the same.
     ///
     /// # Errors
     /// The cgroup is no more.
-    pub fn cpu(&mut self, files: &Files, path: &CgroupPath, limited: bool) -> Result<CpuFigures, Gone> {
+    pub fn cpu(
+        &mut self,
+        files: &Files,
+        path: &CgroupPath,
+        limited: bool,
+        known: Option<&CpuFigures>,
+    ) -> Result<CpuFigures, Gone> {
         if self.is_unified(self.layout.cpuacct) {
             let mut cpu =
                 self.read(files, path, Name::CpuStat)?.map_or_else(CpuFigures::default, reading::cpu_stat);
@@ -221,8 +228,12 @@ impl Reader {
         }
         let ticks = self.ticks_per_second;
         let usage = self.read(files, path, Name::CpuUsage)?.and_then(text::only);
-        let times =
-            self.read(files, path, Name::CpuTimes)?.and_then(|file| reading::cpuacct_stat(file, ticks));
+        let times = match known.filter(|known| usage.is_some() && known.usage == usage) {
+            Some(known) => known.user.zip(known.system),
+            None => {
+                self.read(files, path, Name::CpuTimes)?.and_then(|file| reading::cpuacct_stat(file, ticks))
+            }
+        };
         let throttling = if limited { self.throttling(files, path)? } else { None };
         Ok(CpuFigures {
             usage,
@@ -268,7 +279,7 @@ impl Reader {
     /// The cgroup is no more.
     pub fn cpu_usage(&mut self, files: &Files, path: &CgroupPath) -> Result<Option<u64>, Gone> {
         if self.is_unified(self.layout.cpuacct) {
-            return Ok(self.cpu(files, path, false)?.usage);
+            return Ok(self.cpu(files, path, false, None)?.usage);
         }
         Ok(self.read(files, path, Name::CpuUsage)?.and_then(text::only))
     }
@@ -448,13 +459,13 @@ mod tests {
                 let mut files = Files::default();
                 files.open(&opener(layout, keep_below), &path);
                 assert_eq!(files.held(), held);
-                assert_eq!(reader.cpu(&files, &path, false).map(|cpu| cpu.usage), Ok(Some(5_000)));
+                assert_eq!(reader.cpu(&files, &path, false, None).map(|cpu| cpu.usage), Ok(Some(5_000)));
                 assert_eq!(reader.memory(&files, &path, None, None), Ok(None), "no such controller");
             }
             let mut files = Files::default();
             files.open(&opener(layout, 0), &path);
             std::fs::remove_file(mount.join("a/cpu.stat")).unwrap();
-            assert_eq!(reader.cpu(&files, &path, false), Err(Gone));
+            assert_eq!(reader.cpu(&files, &path, false, None), Err(Gone));
         });
     }
 
