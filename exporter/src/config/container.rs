@@ -126,7 +126,6 @@ const NOT_HERE: &[&str] = &[
     "cpuLoad",
     "cpu_topology",
     "cpuset",
-    "disk",
     "diskIO",
     "hugetlb",
     "memory_numa",

@@ -17,6 +17,7 @@ use crate::{
 };
 
 use super::{
+    disk::Disk,
     identity,
     kernel::SocketCount,
     network::{Interface, Network},
@@ -86,6 +87,8 @@ pub struct Entry {
     pub kills: Kills,
     /// Its network interfaces.
     pub interfaces: Vec<Interface>,
+    /// Its file systems.
+    pub disks: Vec<Disk>,
     /// What its sockets and those below it carried; none where nobody counts.
     pub sockets: Option<SocketCount>,
     /// What the sockets of children carried that are dead by now.
@@ -133,6 +136,7 @@ impl Entry {
             pressure: [None; 3],
             kills: Kills::default(),
             interfaces: Vec::new(),
+            disks: Vec::new(),
             sockets: None,
             sockets_folded: SocketCount::default(),
             counted: None,

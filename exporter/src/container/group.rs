@@ -1,8 +1,8 @@
 //! The groups of `container_*` and `machine_*`, as `collect[]=container.GROUP` names them.
 
 use super::{
-    cpu, life, machine, memory, memory_events, network, oom, percpu, pressure, process, scheduled, socket,
-    spec,
+    cpu, disk, life, machine, memory, memory_events, network, oom, percpu, pressure, process, scheduled,
+    socket, spec,
 };
 use crate::metric::Family;
 
@@ -73,6 +73,7 @@ pub static GROUPS: &[&GroupDescriptor] = &[
     &scheduled::SWITCHES,
     &scheduled::CPU_COUNTED,
     &percpu::GROUP,
+    &disk::GROUP,
 ];
 
 /// A group.
@@ -107,6 +108,8 @@ pub enum Group {
     CpuCounted,
     /// CPU time by processor.
     PerCpu,
+    /// File systems.
+    Disk,
 }
 
 /// A set of groups.
@@ -187,6 +190,7 @@ mod tests {
             ("switches", Group::Switches),
             ("cpu_counted", Group::CpuCounted),
             ("percpu", Group::PerCpu),
+            ("disk", Group::Disk),
         ] {
             let one = Groups::named(name).unwrap();
             assert!(one.has(group) && Groups::ALL.has(group) && !Groups::NONE.has(group), "{name}");

@@ -8,6 +8,7 @@ mod bpf;
 mod census;
 mod cpu;
 mod discovery;
+mod disk;
 mod entry;
 mod figures;
 mod group;
@@ -63,6 +64,7 @@ use crate::{
 
 use census::{Census, Host};
 use discovery::{Discovery, Post};
+use disk::Disks;
 use figures::FigureReader;
 use identity::Rules;
 use kernel::{Counts, KernelSide};
@@ -125,6 +127,7 @@ pub struct ContainerHalf {
     rows: Vec<Row>,
     process: process::Writer,
     tasks: Tasks,
+    disks: Disks,
     sources: sources::Writer,
     counts: Option<Arc<dyn Counts>>,
     discovery: Discovery,
@@ -193,6 +196,7 @@ impl ContainerHalf {
             rows: Vec::new(),
             process: process::Writer::new(),
             tasks: Tasks::start(settings.groups, layout, paths),
+            disks: Disks::start(settings.groups, paths),
             sources: sources::Writer::new(),
             counts,
             discovery,
@@ -211,6 +215,7 @@ impl ContainerHalf {
         if let Some(links) = self.links.as_mut().filter(|_| groups.has(Group::Network)) {
             links.ask();
         }
+        self.disks.ask(groups, deadline);
         let memory = self.machine.memory();
         let mut roster = self.roster.lock();
         roster.expire(now);
@@ -228,6 +233,7 @@ impl ContainerHalf {
         let &Read { groups, now, time, memory } = read;
         let interfaces = groups.has(Group::Network).then(|| self.take_links(deadline));
         let tasks = self.tasks.hand_out(groups, deadline, &self.roster);
+        self.disks.hand_out(groups, deadline, &self.roster);
         page.stamp(Some(time).filter(|_| self.timestamps));
         self.write(groups, now, page);
         page.stamp(None);
@@ -271,6 +277,9 @@ impl ContainerHalf {
         self.scheduled.write(page, &roster, now, groups);
         if groups.has(Group::Process) {
             self.process.write(page, &roster, now);
+        }
+        if groups.has(Group::Disk) {
+            disk::write(page, &roster, now);
         }
         if groups.has(Group::Oom) {
             oom::write(page, &roster, now);

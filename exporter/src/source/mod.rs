@@ -36,6 +36,7 @@ pub mod runit;
 pub mod runtime;
 pub mod socket;
 pub mod stat;
+pub mod statfs;
 pub mod stream;
 pub mod supervisor;
 pub mod systemd;

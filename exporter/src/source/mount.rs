@@ -1,6 +1,9 @@
 //! `/proc/<pid>/mountinfo` and statfs(2). (The `procfs` crate wants UTF-8, and maps for the options.)
 
-use std::ffi::CStr;
+use std::{
+    ffi::{CStr, CString},
+    path::Path,
+};
 
 use rustix::io::Errno;
 
@@ -11,6 +14,10 @@ use super::text;
 pub struct Mount<'a> {
     /// Its number, which no other mount has while anything uses this one.
     pub id: &'a [u8],
+    /// The number of the mount that it lies in.
+    pub parent: &'a [u8],
+    /// The folder of the file system that is mounted, with octal escapes.
+    pub folder: &'a [u8],
     /// What is mounted: a device, a server's export, or any word.
     pub device: &'a [u8],
     /// Where, with octal escapes: see [`unescape`].
@@ -23,6 +30,49 @@ pub struct Mount<'a> {
     pub minor: &'a [u8],
     /// Whether it cannot be written, by the mount's or the file system's options.
     pub readonly: bool,
+    /// The file system's options, with octal escapes.
+    pub options: &'a [u8],
+}
+
+impl Mount<'_> {
+    /// The value of an option of the file system's, as it was given.
+    pub fn option(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let value = self.options.split(|&byte| byte == b',').find_map(|option| {
+            let (key, value) = option.split_at(option.iter().position(|&byte| byte == b'=')?);
+            (key == name).then(|| value.get(1..))?
+        })?;
+        Some(unescape(value, |_| true))
+    }
+}
+
+/// The host's root as it is seen from here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostRoot(
+    /// Without its ending slash: empty for our own.
+    Vec<u8>,
+);
+
+impl HostRoot {
+    /// The host's root at this folder.
+    pub fn new(folder: &Path) -> Self {
+        let folder = folder.as_os_str().as_encoded_bytes();
+        let end = folder.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
+        Self(folder.get(..end).unwrap_or_default().to_vec())
+    }
+
+    /// The mount point as the host names it: a container sees its binds of the host's root below this one.
+    pub fn name<'a>(&self, point: &'a [u8]) -> &'a [u8] {
+        match point.strip_prefix(self.0.as_slice()) {
+            Some(b"") => b"/",
+            Some(rest) if rest.starts_with(b"/") => rest,
+            _ => point,
+        }
+    }
+
+    /// Where the host's absolute path is seen from here; `None` with a zero byte in it.
+    pub fn path(&self, of_host: &[u8]) -> Option<CString> {
+        CString::new([self.0.as_slice(), of_host].concat()).ok()
+    }
 }
 
 /// The mounts. A line that makes no sense is left out.
@@ -33,18 +83,21 @@ pub fn mounts(mountinfo: &[u8]) -> impl Iterator<Item = Mount<'_>> {
 fn mount(line: &[u8]) -> Option<Mount<'_>> {
     let mut fields = line.split(|&byte| byte == b' ');
     let id = fields.next()?;
-    let number = fields.nth(1)?;
+    let parent = fields.next()?;
+    let number = fields.next()?;
     let colon = number.iter().position(|&byte| byte == b':')?;
     let (major, minor) = (number.get(..colon)?, number.get(colon + 1..)?);
     text::whole(major).and(text::whole(minor))?;
-    let point = fields.nth(1)?;
-    let options = fields.next()?;
+    let folder = fields.next()?;
+    let point = fields.next()?;
+    let own_options = fields.next()?;
     // Any number of optional fields ends with a dash.
     fields.find(|&field| field == b"-")?;
     let (fstype, device) = (fields.next()?, fields.next()?);
-    let super_options = fields.next().unwrap_or_default();
-    let readonly = is_readonly(options) || is_readonly(super_options);
-    (!point.is_empty()).then_some(Mount { id, device, point, fstype, major, minor, readonly })
+    let options = fields.next().unwrap_or_default();
+    let readonly = is_readonly(own_options) || is_readonly(options);
+    let mount = Mount { id, parent, folder, device, point, fstype, major, minor, readonly, options };
+    (!point.is_empty()).then_some(mount)
 }
 
 fn is_readonly(options: &[u8]) -> bool {
@@ -93,6 +146,22 @@ pub struct Space {
     pub files_free: u64,
 }
 
+impl Space {
+    /// All of it, in bytes.
+    pub fn size(&self) -> u64 {
+        self.bytes(self.blocks)
+    }
+
+    /// What is taken, in bytes.
+    pub fn used(&self) -> u64 {
+        self.bytes(self.blocks.saturating_sub(self.free))
+    }
+
+    fn bytes(&self, blocks: u64) -> u64 {
+        blocks.saturating_mul(self.block_size.try_into().unwrap_or(0))
+    }
+}
+
 /// Asks the file system at `path` for its space. It waits for as long as the file system does.
 ///
 /// # Errors
@@ -123,12 +192,15 @@ mod tests {
             found[0],
             Mount {
                 id: b"29",
+                parent: b"1",
+                folder: b"/",
                 device: b"/dev/vda1",
                 point: b"/",
                 fstype: b"ext4",
                 major: b"259",
                 minor: b"2",
-                readonly: false
+                readonly: false,
+                options: b"rw,errors=remount-ro",
             }
         );
         assert_eq!((found[1].device, found[1].readonly), (&b"host:/a\\040b"[..], true));
@@ -167,6 +239,30 @@ mod tests {
         for kept in [&b"\\04"[..], b"\\", b"\\0x0", b"\\777", b"\\089", b""] {
             assert_eq!(all(kept), kept);
         }
+    }
+
+    #[test]
+    fn options_have_their_escapes_undone() {
+        let line = b"1 1 0:5 / / rw - overlay overlay rw,lowerdir=/l\\0541:/l2,upperdir=/a\\054b\\040c/\\134d=e,xino=off";
+        let found: Vec<_> = mounts(line).collect();
+        assert_eq!(found[0].option(b"upperdir").as_deref(), Some(&b"/a,b c/\\d=e"[..]));
+        assert_eq!(found[0].option(b"lowerdir").as_deref(), Some(&b"/l,1:/l2"[..]));
+        assert_eq!((found[0].option(b"upper"), found[0].option(b"rw")), (None, None));
+    }
+
+    #[test]
+    fn the_host_s_names_and_paths() {
+        for folder in ["/host", "/host/"] {
+            let root = HostRoot::new(Path::new(folder));
+            for (point, name) in
+                [("/host", "/"), ("/host/srv", "/srv"), ("/hosts", "/hosts"), ("/", "/"), ("/dev", "/dev")]
+            {
+                assert_eq!(root.name(point.as_bytes()), name.as_bytes(), "{folder}: {point}");
+            }
+            assert_eq!(root.path(b"/srv").as_deref(), Some(c"/host/srv"));
+        }
+        let own = HostRoot::new(Path::new("/"));
+        assert_eq!((own.name(b"/srv"), own.path(b"/srv").as_deref()), (&b"/srv"[..], Some(c"/srv")));
     }
 
     #[test]

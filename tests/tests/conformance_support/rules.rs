@@ -47,6 +47,7 @@ const fn named<'a>(row: &'a str, label: &'a str, theirs: &'a str, ours: &'a str)
 const PERF: &str = "perf events are not counted";
 const RESCTRL: &str = "resctrl is not read";
 const APP: &str = "a container's own metrics are not collected";
+const STATFS: &str = "a file system is asked, no file";
 const NOT_YET: &str = "not built yet";
 
 /// `prometheus_metrics` and its filtered sister.
@@ -124,8 +125,8 @@ pub const CONTAINER: Rules = Rules {
         because("container_cpu_schedstat_run_seconds_total", NOT_YET),
         because("container_cpu_schedstat_runqueue_seconds_total", NOT_YET),
         because("container_file_descriptors", NOT_YET),
-        because("container_fs_inodes_free", NOT_YET),
-        because("container_fs_inodes_total", NOT_YET),
+        because("container_fs_inodes_free", STATFS),
+        because("container_fs_inodes_total", STATFS),
         because("container_fs_io_cost_indebt_seconds_total", NOT_YET),
         because("container_fs_io_cost_indelay_seconds_total", NOT_YET),
         because("container_fs_io_cost_usage_seconds_total", NOT_YET),
@@ -133,14 +134,14 @@ pub const CONTAINER: Rules = Rules {
         because("container_fs_io_current", NOT_YET),
         because("container_fs_io_time_seconds_total", NOT_YET),
         because("container_fs_io_time_weighted_seconds_total", NOT_YET),
-        because("container_fs_limit_bytes", NOT_YET),
+        because("container_fs_limit_bytes", STATFS),
         because("container_fs_read_seconds_total", NOT_YET),
         because("container_fs_reads_bytes_total", NOT_YET),
         because("container_fs_reads_merged_total", NOT_YET),
         because("container_fs_reads_total", NOT_YET),
         because("container_fs_sector_reads_total", NOT_YET),
         because("container_fs_sector_writes_total", NOT_YET),
-        because("container_fs_usage_bytes", NOT_YET),
+        because("container_fs_usage_bytes", STATFS),
         because("container_fs_write_seconds_total", NOT_YET),
         because("container_fs_writes_bytes_total", NOT_YET),
         because("container_fs_writes_merged_total", NOT_YET),

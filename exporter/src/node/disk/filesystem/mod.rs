@@ -1,15 +1,11 @@
 //! Space, files and state of mounted file systems.
 
-mod ask;
 mod errno;
 mod mount;
 
 use std::time::{Duration, Instant};
 
-use self::{
-    ask::Asker,
-    mount::{Mount, Rules},
-};
+use self::mount::{Mount, Rules, Trouble};
 use crate::{
     collector::{Collector, Context, Descriptor, Failure, Flag, Pace, Takes},
     config::{ConfigError, Filter, FilterFlags, duration},
@@ -17,6 +13,7 @@ use crate::{
     source::{
         file::{KeptFile, ReadError, Serves},
         mount::Space,
+        statfs::Asker,
     },
 };
 
@@ -27,7 +24,7 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
     summary: "space, files and state of mounted file systems",
     reads: "/proc/1/mountinfo, else /proc/self/mountinfo; statfs(2)",
     since: "2.6.26",
-    // A server that does not answer holds statfs for as long as it likes. (`ask` sees to that; the list of mounts may
+    // A server that does not answer holds statfs for as long as it likes. (`statfs` sees to that; the list of mounts may
     // wait, too.)
     pace: Pace::MayBlock,
     flags: &[
@@ -220,9 +217,12 @@ impl Collector for Filesystem {
                 .insert(Asker::new().map_err(|error| Failure::Broken(format!("start a thread: {error}")))?),
         };
         if is_another || is_first {
-            asker.follow(&self.mounts);
+            asker.follow(self.mounts.iter().map(Mount::place));
         }
-        asker.ask(&mut self.mounts, self.patience, deadline);
+        asker.ask(self.patience, deadline);
+        for (mount, answer) in self.mounts.iter_mut().zip(asker.answers()) {
+            mount.take(answer.map_or(Err(Trouble::Stuck), |answer| answer.map_err(Trouble::Error)));
+        }
         for (family, value) in SPACE {
             let mut samples = page.family(family);
             for mount in &self.mounts {

@@ -12,7 +12,10 @@ use super::errno;
 use crate::{
     config::Filter,
     metric::Labels,
-    source::mount::{self, Space},
+    source::{
+        mount::{self, HostRoot, Space},
+        statfs::Place,
+    },
 };
 
 /// Which mounts are shown, and under which names.
@@ -20,24 +23,12 @@ use crate::{
 pub(super) struct Rules {
     pub points: Filter,
     pub fstypes: Filter,
-    /// The host's root as seen from here, without its ending slash: empty for our own.
-    pub rootfs: Vec<u8>,
+    pub root: HostRoot,
 }
 
 impl Rules {
     pub fn new(points: Filter, fstypes: Filter, rootfs: &Path) -> Self {
-        let rootfs = rootfs.as_os_str().as_encoded_bytes();
-        let end = rootfs.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
-        Self { points, fstypes, rootfs: rootfs.get(..end).unwrap_or_default().to_vec() }
-    }
-
-    /// The mount point as the host names it: a container sees its binds of the host's root below `rootfs`.
-    fn host_name<'a>(&self, point: &'a [u8]) -> &'a [u8] {
-        match point.strip_prefix(self.rootfs.as_slice()) {
-            Some(b"") => b"/",
-            Some(rest) if rest.starts_with(b"/") => rest,
-            _ => point,
-        }
+        Self { points, fstypes, root: HostRoot::new(rootfs) }
     }
 
     fn show(&self, point: &[u8], fstype: &[u8]) -> bool {
@@ -51,11 +42,11 @@ impl Rules {
 pub(super) struct Mount {
     device: Vec<u8>,
     point: Vec<u8>,
-    pub fstype: Vec<u8>,
+    fstype: Vec<u8>,
     /// Where it is seen from here.
-    pub path: CString,
+    path: CString,
     /// The number of the mount that the path leads to: the last one there.
-    pub id: Vec<u8>,
+    id: Vec<u8>,
     readonly: bool,
     /// The labels of all families but `node_filesystem_mount_info`.
     pub labels: Labels,
@@ -85,6 +76,11 @@ impl Trouble {
 }
 
 impl Mount {
+    /// What is asked for its space.
+    pub fn place(&self) -> Place<'_> {
+        Place { path: &self.path, id: &self.id, fstype: &self.fstype }
+    }
+
     /// The space it has; `None` while statfs fails.
     pub fn space(&self) -> Option<&Space> {
         self.answer.as_ref().ok()
@@ -122,14 +118,12 @@ pub(super) fn shown(mountinfo: &[u8], rules: &Rules) -> Vec<Mount> {
     for found in mount::mounts(mountinfo) {
         // The reference leaves other escapes in the name as they are; its path must be the real one.
         let named = mount::unescape(found.point, |byte| byte == b' ' || byte == b'\t');
-        let point = rules.host_name(&named);
+        let point = rules.root.name(&named);
         if !rules.show(point, found.fstype) {
             continue;
         }
         let real = mount::unescape(found.point, |_| true);
-        let mut path = rules.rootfs.clone();
-        path.extend_from_slice(rules.host_name(&real));
-        let Ok(path) = CString::new(path) else { continue };
+        let Some(path) = rules.root.path(rules.root.name(&real)) else { continue };
         let mut mount = Mount {
             device: found.device.to_vec(),
             point: point.to_vec(),
@@ -175,15 +169,9 @@ mod tests {
     fn mounts_below_the_host_s_root_have_the_host_s_names() {
         for rootfs in ["/host", "/host/"] {
             let rules = rules(rootfs);
-            for (point, name) in
-                [("/host", "/"), ("/host/srv", "/srv"), ("/hosts", "/hosts"), ("/", "/"), ("/dev", "/dev")]
-            {
-                assert_eq!(rules.host_name(point.as_bytes()), name.as_bytes(), "{rootfs}: {point}");
-            }
             let found = shown(b"1 1 8:1 / /host/srv rw - ext4 /dev/sda rw\n", &rules);
             assert_eq!(found[0].path.to_bytes(), b"/host/srv");
         }
-        assert_eq!(rules("/").host_name(b"/srv"), b"/srv");
         assert_eq!(shown(b"1 1 8:1 / / rw - ext4 d rw\n", &rules("/host"))[0].path.to_bytes(), b"/host/");
     }
 

@@ -1,4 +1,4 @@
-//! Asks the mounts for their space. One that does not answer holds a thread, and nothing else.
+//! Asks mounts for their space. One that does not answer holds a thread, and nothing else.
 
 use std::{
     collections::HashMap,
@@ -9,8 +9,7 @@ use std::{
 
 use rustix::io::Errno;
 
-use super::mount::{Mount, Trouble};
-use crate::source::{
+use super::{
     mount::{Space, space},
     pool::{JobId, Pool},
 };
@@ -45,13 +44,22 @@ const REMOTE: [&str; 20] = [
     "virtiofs",
 ];
 
-/// A path, and the mount that it leads to: what is mounted anew on the place of a dead mount is asked.
-type Place = (CString, Vec<u8>);
+/// What is asked: a mount where it is seen from here.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The path that is asked.
+    pub path: &'a CString,
+    /// The number of the mount that it leads to: what is mounted anew on the place of a dead mount is asked.
+    pub id: &'a [u8],
+    /// The file system's type.
+    pub fstype: &'a [u8],
+}
 
+/// Asks the mounts that it is given.
 #[derive(Debug)]
-pub(super) struct Asker {
+pub struct Asker {
     pool: Pool<Option<Result<Space, Errno>>>,
-    jobs: HashMap<Place, JobId>,
+    jobs: HashMap<(CString, Vec<u8>), JobId>,
     /// Each job once, in the order of asking.
     order: Vec<JobId>,
     /// A mount's job, by the mount's place in the list.
@@ -73,13 +81,13 @@ impl Asker {
     }
 
     /// These mounts are asked from now on. One that hangs is remembered, also when it is not among them.
-    pub fn follow(&mut self, mounts: &[Mount]) {
+    pub fn follow<'a>(&mut self, mounts: impl Iterator<Item = Place<'a>>) {
         let mut before = std::mem::take(&mut self.jobs);
         let (mut local, mut remote) = (Vec::new(), Vec::new());
         self.of_mount.clear();
         for mount in mounts {
-            let place = (mount.path.clone(), mount.id.clone());
-            let order = if is_remote(&mount.fstype) { &mut remote } else { &mut local };
+            let place = (mount.path.clone(), mount.id.to_vec());
+            let order = if is_remote(mount.fstype) { &mut remote } else { &mut local };
             let job = *self.jobs.entry(place).or_insert_with_key(|place| {
                 let job = before.remove(place).unwrap_or_else(|| {
                     let path = place.0.clone();
@@ -101,18 +109,20 @@ impl Asker {
         self.order = local;
     }
 
-    /// Asks each of the mounts followed, which are these. One that has not answered within `patience` or shortly before
-    /// `deadline` is not asked again before it has.
-    pub fn ask(&mut self, mounts: &mut [Mount], patience: Duration, deadline: Instant) {
+    /// Asks each of the mounts followed. One that has not answered within `patience` or shortly before `deadline` is not
+    /// asked again before it has.
+    pub fn ask(&mut self, patience: Duration, deadline: Instant) {
         let now = Instant::now();
         let left = deadline.saturating_duration_since(now);
         let until = now + patience.min(left.saturating_sub(RESERVE.min(left / 4)));
         self.pool.ask(self.order.iter().copied(), until);
         self.pool.wait();
-        for (mount, &job) in mounts.iter_mut().zip(&self.of_mount) {
-            let answer = self.pool.read(job, |answer| *answer).flatten();
-            mount.take(answer.map_or(Err(Trouble::Stuck), |answer| answer.map_err(Trouble::Error)));
-        }
+    }
+
+    /// What each mount answered, in the order in which they were given; `None` for one that is late.
+    pub fn answers(&mut self) -> impl Iterator<Item = Option<Result<Space, Errno>>> {
+        let Self { pool, of_mount, .. } = self;
+        of_mount.iter().map(|&job| pool.read(job, |answer| *answer).flatten())
     }
 }
 
@@ -123,36 +133,34 @@ fn is_remote(fstype: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        config::Filter,
-        node::disk::filesystem::mount::{Rules, shown},
-    };
 
-    fn mounts_of(text: &[u8]) -> Vec<Mount> {
-        shown(text, &Rules::new(Filter::default(), Filter::default(), "/".as_ref()))
+    fn follow(asker: &mut Asker, mounts: &[(&str, &str, &str)]) {
+        let paths: Vec<_> =
+            mounts.iter().map(|(_, path, _)| CString::new(*path).expect("no zero byte")).collect();
+        asker.follow(mounts.iter().zip(&paths).map(|((id, _, fstype), path)| Place {
+            path,
+            id: id.as_bytes(),
+            fstype: fstype.as_bytes(),
+        }));
     }
 
     #[test]
     fn each_place_is_asked_once_and_remote_ones_last() {
-        let mut mounts = mounts_of(
-            b"1 1 8:1 / / rw - fuse.x a rw\n2 1 8:1 / / rw - ext4 b rw\n3 1 8:1 / /proc rw - nfs4 c rw\n\
-              4 1 8:1 / /nonexistent rw - ext4 d rw\n",
-        );
         let mut asker = Asker::new().expect("starts");
-        asker.follow(&mounts);
+        let mounts =
+            [("2", "/", "fuse.x"), ("2", "/", "ext4"), ("3", "/proc", "nfs4"), ("4", "/nonexistent", "ext4")];
+        follow(&mut asker, &mounts);
         let jobs = asker.of_mount.clone();
         assert_eq!(asker.order, [jobs[3], jobs[0], jobs[2]]);
         assert_eq!(jobs[0], jobs[1], "both lead to the upper one");
-        asker.ask(&mut mounts, Duration::from_secs(30), Instant::now() + Duration::from_mins(1));
-        let answers: Vec<_> = mounts.iter().map(|mount| mount.space().is_some()).collect();
+        asker.ask(Duration::from_secs(30), Instant::now() + Duration::from_mins(1));
+        let answers: Vec<_> = asker.answers().map(|answer| answer.expect("is in time").is_ok()).collect();
         assert_eq!(answers, [true, true, true, false]);
 
-        mounts.truncate(1);
-        asker.follow(&mounts);
+        follow(&mut asker, &mounts[..1]);
         assert_eq!((asker.jobs.len(), asker.of_mount.len()), (1, 1));
-        let anew = mounts_of(b"5 1 8:1 / / rw - ext4 a rw\n");
-        asker.follow(&anew);
+        follow(&mut asker, &[("5", "/", "ext4")]);
         assert_eq!(asker.jobs.len(), 1);
-        assert_ne!(asker.jobs.keys().next().expect("is one").1, mounts[0].id);
+        assert_eq!(asker.jobs.keys().next().expect("is one").1, b"5");
     }
 }
