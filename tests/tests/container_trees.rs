@@ -6,13 +6,13 @@ mod container_support;
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use container_support::{
-    Half, near, settings,
+    Half, has, lacks, near, settings,
     tree::{Fake, Tree},
 };
 use exporter::{
     config::{ContainerSettings, CpuSource},
     container::{
-        Groups, families,
+        families,
         kernel::{SocketCount, Traffic},
     },
     source::cgroup::{
@@ -20,34 +20,9 @@ use exporter::{
         spec::{MachineMemory, Spec},
     },
 };
-use tests::{page::Page, running::until};
+use tests::running::until;
 
 const MS: Duration = Duration::from_millis(1);
-
-/// Each line `family{labels} value`: the sample is there, with this value and no other labels than these and `id`.
-fn has(page: &Page, id: &str, lines: &str) {
-    for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let (series, value) = line.rsplit_once(' ').unwrap();
-        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
-        let labels: Vec<(&str, &str)> = labels
-            .trim_end_matches('}')
-            .split(',')
-            .filter_map(|label| label.split_once('='))
-            .chain([("id", id)])
-            .collect();
-        let found: Vec<_> = page.matching(name, &labels).collect();
-        assert_eq!(found.len(), 1, "{line}: {found:?}");
-        assert_eq!(found[0].labels.len(), labels.len(), "{line}: {found:?}");
-        let (shown, expected) = (found[0].value, value.parse::<f64>().unwrap());
-        assert!((shown - expected).abs() <= expected.abs() * 1e-12, "{line}: {shown}");
-    }
-}
-
-fn lacks(page: &Page, id: &str, names: &[&str]) {
-    for name in names {
-        assert_eq!(page.value(name, &[("id", id)]), None, "{name} of {id}");
-    }
-}
 
 const V2_MEMORY: &[(&str, &str)] = &[
     ("memory.current", "5000\n"),
@@ -226,35 +201,6 @@ fn every_figure_of_version_1() {
     // Near its limit the number of failures is read at each scrape; far from it nothing can have failed.
     tree.write("memory/d", &[("memory.failcnt", "9\n")]);
     has(&half.page(), "/d", "container_memory_failcnt 9");
-}
-
-#[test]
-fn by_processor_there_is_no_total_and_no_processor_that_did_nothing() {
-    let of_version_1 = Tree::v1();
-    let usage = |text: &str| of_version_1.write("cpuacct/d", &[("cpuacct.usage_percpu", text)]);
-    of_version_1.write("cpuacct/d", &[("cpuacct.usage", "9\n"), ("cpuacct.stat", "user 150\nsystem 90\n")]);
-    usage("2 0 4 2500000000\n");
-    for source in [CpuSource::Auto, CpuSource::Ebpf] {
-        let by_cpu = ContainerSettings { groups: Groups::ALL, cpu_source: source, ..settings() };
-        let mut half = of_version_1.half(&by_cpu, Some(Fake::new().side()));
-        let shown = |page: Page| {
-            let rows = page.matching("container_cpu_usage_seconds_total", &[("id", "/d")]);
-            rows.map(|row| (row.labels["cpu"].clone(), row.value)).collect::<Vec<_>>()
-        };
-        let row = |cpu: &str, value| (cpu.to_owned(), value);
-        assert_eq!(shown(half.page()), [row("cpu00", 2e-9), row("cpu02", 4e-9), row("cpu03", 2.5)]);
-        // One is offline, one fell, and the kernel's line is cut.
-        usage("1 0 x");
-        assert_eq!(shown(half.page()), [row("cpu00", 2e-9), row("cpu02", 4e-9), row("cpu03", 2.5)]);
-        usage("7 1 4 2500000000\n");
-        assert_eq!(shown(half.page_of(&["percpu"])).len(), 4);
-        usage("2 0 4 2500000000\n");
-    }
-    // Version 2 has the total alone, whatever is asked for.
-    let tree = Tree::v2();
-    tree.set_cpu("cgroup/a", 1_000_000);
-    let mut half = tree.half(&ContainerSettings { groups: Groups::ALL, ..settings() }, None);
-    has(&half.page(), "/a", "container_cpu_usage_seconds_total{cpu=total} 1");
 }
 
 #[test]

@@ -8,6 +8,8 @@ use crate::{
         cgroup::{
             CgroupPath, Layout, Place,
             files::Files,
+            hugetlb::HugePages,
+            numa::NumaPages,
             reading::{CpuFigures, MemoryEvents, MemoryFigures, Pressure},
             spec::Spec,
             tree::Ids,
@@ -81,6 +83,12 @@ pub struct Entry {
     pub memory: Option<MemoryFigures>,
     /// How often its memory ran short; none with version 1 or without the controller.
     pub memory_events: Option<MemoryEvents>,
+    /// 1 if its memory moves along to other nodes; none unless that is asked for, or without version 1's controller.
+    pub migrates: Option<u64>,
+    /// Its huge pages of each size; empty unless they are asked for.
+    pub huge_pages: Vec<Option<HugePages>>,
+    /// Its pages by node; empty unless they are asked for.
+    pub numa: NumaPages,
     /// How long its tasks waited for CPU, memory and disks.
     pub pressure: [Option<Pressure>; 3],
     /// Tasks killed for want of memory.
@@ -133,6 +141,9 @@ impl Entry {
             by_cpu: ByCpu::default(),
             memory: None,
             memory_events: None,
+            migrates: None,
+            huge_pages: Vec::new(),
+            numa: NumaPages::default(),
             pressure: [None; 3],
             kills: Kills::default(),
             interfaces: Vec::new(),
@@ -151,6 +162,7 @@ impl Entry {
     /// counted there was of the dead one. The files of all are opened anew by whoever settles it.
     pub fn born_again_in(&mut self, place: Place, layout: &Layout) {
         self.files = Files::default();
+        self.huge_pages.clear();
         if self.leaving.take().is_some() {
             self.made = 0;
         }
@@ -169,6 +181,7 @@ impl Entry {
         if Some(place) == layout.memory {
             self.memory = None;
             self.memory_events = None;
+            self.numa = NumaPages::default();
             self.kills = Kills::default();
         }
     }

@@ -1,7 +1,6 @@
 //! One reading of all cgroups' figures, before any of them is written.
 
 use std::{
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,10 +15,12 @@ use super::{
     usage::Count,
 };
 use crate::{
-    config::CpuSource,
+    config::{CpuSource, Paths},
     source::{
         cgroup::{
+            Controller,
             files::{Files, Gone, Opener, Reader},
+            hugetlb::{self, Size},
             reading::{CpuFigures, MemoryFigures},
             spec::{MachineMemory, Spec},
         },
@@ -44,11 +45,12 @@ pub struct FigureReader {
     tally: Tally,
     accuracy: Accuracy,
     kills: Killings,
+    huge_sizes: Vec<Size>,
 }
 
 impl FigureReader {
     /// A reader of the files that the opener opens.
-    pub fn new(opener: Opener, source: CpuSource, counts: Option<Arc<dyn Counts>>, procfs: &Path) -> Self {
+    pub fn new(opener: Opener, source: CpuSource, counts: Option<Arc<dyn Counts>>, paths: &Paths) -> Self {
         Self {
             reader: Reader::new(opener.layout.clone()),
             opener,
@@ -56,8 +58,14 @@ impl FigureReader {
             counts,
             tally: Tally::default(),
             accuracy: Accuracy::default(),
-            kills: Killings::new(procfs),
+            kills: Killings::new(&paths.procfs),
+            huge_sizes: hugetlb::sizes(&paths.sysfs),
         }
+    }
+
+    /// The sizes of huge pages.
+    pub fn huge_sizes(&self) -> &[Size] {
+        &self.huge_sizes
     }
 
     /// How the count of CPU time compares with the kernel's own.
@@ -169,10 +177,32 @@ impl FigureReader {
         if groups.has(Group::MemoryEvents) {
             entry.memory_events = self.reader.memory_events(&entry.files, &entry.path)?;
         }
+        if groups.has(Group::Cpuset) {
+            let file = self.reader.rare(Controller::Cpuset, &entry.path, "cpuset.memory_migrate");
+            entry.migrates = file.and_then(text::only);
+        }
+        if groups.has(Group::Hugetlb) {
+            self.read_huge_pages(entry);
+        }
+        if groups.has(Group::MemoryNuma) {
+            self.reader.numa(&entry.path, &mut entry.numa);
+        }
         if groups.has(Group::Pressure) {
             entry.pressure = self.reader.pressure(&entry.files, &entry.path)?;
         }
         Ok(())
+    }
+
+    fn read_huge_pages(&mut self, entry: &mut Entry) {
+        let Entry { huge_pages, path, .. } = entry;
+        huge_pages.resize(self.huge_sizes.len(), None);
+        for (size, shown) in self.huge_sizes.iter().zip(huge_pages) {
+            let before = shown.and_then(|pages| pages.failures);
+            *shown = self.reader.huge_pages(path, size);
+            if let Some(pages) = shown {
+                pages.failures = pages.failures.max(before);
+            }
+        }
     }
 
     /// CPU time from the files; what was counted meanwhile is compared with it.
@@ -225,7 +255,7 @@ struct Killings {
 }
 
 impl Killings {
-    fn new(procfs: &Path) -> Self {
+    fn new(procfs: &std::path::Path) -> Self {
         Self { vmstat: KeptFile::new(procfs.join("vmstat"), Serves::Whole), known: None, again: false }
     }
 

@@ -1,8 +1,8 @@
 //! The groups of `container_*` and `machine_*`, as `collect[]=container.GROUP` names them.
 
 use super::{
-    cpu, disk, life, machine, memory, memory_events, network, oom, percpu, pressure, process, scheduled,
-    socket, spec,
+    cpu, cpuset, disk, hugetlb, life, machine, memory, memory_events, memory_numa, network, oom, percpu,
+    pressure, process, scheduled, socket, spec,
 };
 use crate::metric::Family;
 
@@ -74,6 +74,9 @@ pub static GROUPS: &[&GroupDescriptor] = &[
     &scheduled::CPU_COUNTED,
     &percpu::GROUP,
     &disk::GROUP,
+    &cpuset::GROUP,
+    &hugetlb::GROUP,
+    &memory_numa::GROUP,
 ];
 
 /// A group.
@@ -110,6 +113,12 @@ pub enum Group {
     PerCpu,
     /// File systems.
     Disk,
+    /// Nodes of memory that a container may use.
+    Cpuset,
+    /// Huge pages.
+    Hugetlb,
+    /// Pages by node.
+    MemoryNuma,
 }
 
 /// A set of groups.
@@ -191,6 +200,9 @@ mod tests {
             ("cpu_counted", Group::CpuCounted),
             ("percpu", Group::PerCpu),
             ("disk", Group::Disk),
+            ("cpuset", Group::Cpuset),
+            ("hugetlb", Group::Hugetlb),
+            ("memory_numa", Group::MemoryNuma),
         ] {
             let one = Groups::named(name).unwrap();
             assert!(one.has(group) && Groups::ALL.has(group) && !Groups::NONE.has(group), "{name}");

@@ -7,11 +7,13 @@ mod accuracy;
 mod bpf;
 mod census;
 mod cpu;
+mod cpuset;
 mod discovery;
 mod disk;
 mod entry;
 mod figures;
 mod group;
+mod hugetlb;
 mod identity;
 pub mod kernel;
 mod life;
@@ -19,6 +21,7 @@ mod links;
 mod machine;
 mod memory;
 mod memory_events;
+mod memory_numa;
 mod names;
 mod network;
 mod oom;
@@ -119,6 +122,8 @@ pub struct ContainerHalf {
     machine: Machine,
     cpu: cpu::Writer,
     memory: memory::Writer,
+    hugetlb: hugetlb::Writer,
+    memory_numa: memory_numa::Writer,
     network: network::Writer,
     scheduled: scheduled::Writer,
     memory_is_unified: bool,
@@ -182,9 +187,12 @@ impl ContainerHalf {
             Census::new(opener.clone(), roster.clone(), counts.clone(), names, told, targets.clone(), host);
         let discovery =
             Discovery::start(census, lives.flatten(), post, inbox).map_err(ContainerError::Thread)?;
+        let figures = FigureReader::new(opener, settings.cpu_source, counts.clone(), paths);
         Ok(Self {
             roster,
-            figures: FigureReader::new(opener, settings.cpu_source, counts.clone(), &paths.procfs),
+            hugetlb: hugetlb::Writer::new(figures.huge_sizes()),
+            memory_numa: memory_numa::Writer::default(),
+            figures,
             machine,
             cpu: cpu::Writer::new(wanted.by_cpu && layout.cpuacct != layout.unified),
             memory: memory::Writer::new(),
@@ -280,6 +288,15 @@ impl ContainerHalf {
         }
         if groups.has(Group::Disk) {
             disk::write(page, &roster, now);
+        }
+        if groups.has(Group::Cpuset) {
+            cpuset::write(page, &roster, now);
+        }
+        if groups.has(Group::Hugetlb) {
+            self.hugetlb.write(page, &roster, now);
+        }
+        if groups.has(Group::MemoryNuma) {
+            self.memory_numa.write(page, &roster, now);
         }
         if groups.has(Group::Oom) {
             oom::write(page, &roster, now);

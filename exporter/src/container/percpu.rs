@@ -6,7 +6,7 @@ use super::{
     cpu,
     group::{GroupDescriptor, On},
     roster::Roster,
-    write::seconds,
+    write::{self, seconds},
 };
 use crate::metric::{Labels, Page};
 
@@ -49,12 +49,11 @@ impl Writer {
         for cpu in self.cpus.len()..most {
             self.cpus.push(Labels::new([("cpu", format!("cpu{cpu:02}"))]));
         }
-        let mut samples = page.family(&cpu::USAGE);
-        for entry in roster.shown(now) {
+        write::rows(page, &cpu::USAGE, roster, now, |entry, samples| {
             for (labels, &time) in self.cpus.iter().zip(&entry.by_cpu.0).filter(|(_, time)| **time > 0) {
                 samples.joined(&entry.labels, labels, seconds(time));
             }
-        }
+        });
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{entry::Entry, roster::Roster};
-use crate::metric::{Family, Kind, Labels, Page, Value};
+use crate::metric::{Family, Kind, Labels, Page, Samples, Value};
 
 /// Writes a family: a counter of all that is shown, anything else of the living alone.
 pub fn family<V: Into<Value>>(
@@ -25,12 +25,25 @@ pub fn labelled<V: Into<Value>>(
     now: Instant,
     value: impl Fn(&Entry) -> Option<V>,
 ) {
-    let mut samples = page.family(family);
-    let of_the_dead_too = family.kind == Kind::Counter;
-    for entry in roster.shown(now).filter(|entry| of_the_dead_too || entry.is_alive()) {
+    rows(page, family, roster, now, |entry, samples| {
         if let Some(value) = value(entry) {
             samples.joined(&entry.labels, more, value);
         }
+    });
+}
+
+/// As [`family`](fn@family), where an entry has any number of samples.
+pub fn rows(
+    page: &mut Page,
+    family: &Family,
+    roster: &Roster,
+    now: Instant,
+    mut write: impl FnMut(&Entry, &mut Samples<'_>),
+) {
+    let mut samples = page.family(family);
+    let of_the_dead_too = family.kind == Kind::Counter;
+    for entry in roster.shown(now).filter(|entry| of_the_dead_too || entry.is_alive()) {
+        write(entry, &mut samples);
     }
 }
 

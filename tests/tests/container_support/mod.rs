@@ -108,6 +108,34 @@ impl Half {
     }
 }
 
+/// Each line `family{labels} value`: the sample is there, with this value and no other labels than these and `id`.
+#[track_caller]
+pub fn has(page: &Page, id: &str, lines: &str) {
+    for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+        let labels: Vec<(&str, &str)> = labels
+            .trim_end_matches('}')
+            .split(',')
+            .filter_map(|label| label.split_once('='))
+            .chain([("id", id)])
+            .collect();
+        let found: Vec<_> = page.matching(name, &labels).collect();
+        assert_eq!(found.len(), 1, "{line}: {found:?}");
+        assert_eq!(found[0].labels.len(), labels.len(), "{line}: {found:?}");
+        let (shown, expected) = (found[0].value, value.parse::<f64>().unwrap());
+        assert!((shown - expected).abs() <= expected.abs() * 1e-12, "{line}: {shown}");
+    }
+}
+
+/// None of these families has this cgroup.
+#[track_caller]
+pub fn lacks(page: &Page, id: &str, names: &[&str]) {
+    for name in names {
+        assert_eq!(page.value(name, &[("id", id)]), None, "{name} of {id}");
+    }
+}
+
 /// Fails unless the two differ by less than a share of the second, or by less than a fixed amount.
 #[track_caller]
 pub fn near(value: f64, expected: f64, share: f64, amount: f64) {

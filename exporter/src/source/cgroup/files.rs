@@ -364,8 +364,28 @@ impl Reader {
     /// A file that few ask for, of a controller that may be absent: opened for this reading. None if it is not there.
     pub fn rare(&mut self, controller: Controller, path: &CgroupPath, name: &str) -> Option<&[u8]> {
         let directory = self.layout.controller(controller)?.directory(path);
+        self.read_once(&directory.join(name))
+    }
+
+    /// As [`rare`](Self::rare), where memory is accounted.
+    pub fn rare_of_memory(&mut self, path: &CgroupPath, name: &str) -> Option<&[u8]> {
+        let directory = self.layout.hierarchy(self.layout.memory?)?.directory(path);
+        self.read_once(&directory.join(name))
+    }
+
+    /// Whether memory is accounted by version 2.
+    pub fn has_memory_on_version_2(&self) -> bool {
+        self.is_unified(self.layout.memory)
+    }
+
+    /// Whether [`rare`](Self::rare) reads this controller's files in the version 2 tree.
+    pub fn is_beside_unified(&self, controller: Controller) -> bool {
+        self.layout.controller(controller).is_some_and(|hierarchy| hierarchy.id == 0)
+    }
+
+    fn read_once(&mut self, file: &Path) -> Option<&[u8]> {
         self.reads = self.reads.wrapping_add(1);
-        let length = fill(&File::open(directory.join(name)).ok()?, &mut self.buffer).ok()?;
+        let length = fill(&File::open(file).ok()?, &mut self.buffer).ok()?;
         self.buffer.get(..length)
     }
 

@@ -1,7 +1,9 @@
 //! Control groups: where their hierarchies are, which cgroups there are, and what their files say.
 
 pub mod files;
+pub mod hugetlb;
 pub mod layout;
+pub mod numa;
 mod path;
 pub mod reading;
 pub mod spec;
