@@ -17,6 +17,8 @@ const SET: &[(&str, &str)] = &[
     ("container_exporter", "a_tree_of_version_2"),
     // With and without the kernel half.
     ("container_oom", "a_real_kill"),
+    // What containers were made to do, of every group.
+    ("container_figures", "each_has_done"),
     // By files alone: figures, births, deaths, limits. Version 2 knows no renaming.
     ("container_files", "--skip a_renamed_cgroup --skip a_thousand"),
     ("container_kernel", "a_life_too_short a_cgroup_s_own_traffic"),

@@ -7,12 +7,14 @@
 //!   on the loopback
 //! * `sink PORT`: takes UDP datagrams and TCP streams and answers nothing
 //! * `udp ADDRESS BYTES_PER_SECOND`, `tcp ADDRESS BYTES_PER_SECOND`: sends at that rate
+//! * `burn MILLISECONDS`: burns so much CPU time, prints `used NANOSECONDS` (all its own since its start) and rests
+//! * `send ADDRESS BYTES`: sends so much over TCP, prints `sent` when all was taken, and holds another connection
 //!
 //! Runs until it is killed.
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
@@ -39,8 +41,10 @@ fn main() {
                 socket.write_all(piece).unwrap_or_else(|e| end(&format!("{address}: {e}")));
             });
         }
+        ["burn", milliseconds] => burn(Duration::from_millis(number(milliseconds))),
+        ["send", address, bytes] => send(address, number(bytes)),
         _ => end(
-            "usage: cpu PERCENT | memory BYTES | hold FILES SOCKETS THREADS | connect LISTENERS CONNECTIONS UDP | sink PORT | udp ADDRESS RATE | tcp ADDRESS RATE",
+            "usage: cpu PERCENT | memory BYTES | hold FILES SOCKETS THREADS | connect LISTENERS CONNECTIONS UDP | sink PORT | udp ADDRESS RATE | tcp ADDRESS RATE | burn MS | send ADDRESS BYTES",
         ),
     }
 }
@@ -106,15 +110,55 @@ fn cpu(percent: u64) {
     }
 }
 
+fn burn(wanted: Duration) {
+    let end = cpu_time() + wanted;
+    while cpu_time() < end {
+        for _ in 0..10_000 {
+            std::hint::spin_loop();
+        }
+    }
+    println!("used {}", cpu_time().as_nanos());
+    rest()
+}
+
+/// The CPU time of this process.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+fn send(address: &str, bytes: u64) {
+    let connect = || TcpStream::connect(address).unwrap_or_else(|e| end(&format!("{address}: {e}")));
+    let (held, mut socket) = (connect(), connect());
+    let data = [0x5a_u8; 16 << 10];
+    let mut left = bytes;
+    while left > 0 {
+        let piece = usize::try_from(left).map_or(data.len(), |left| left.min(data.len()));
+        socket.write_all(&data[..piece]).unwrap_or_else(|e| end(&format!("{address}: {e}")));
+        left -= piece as u64;
+    }
+    // The other end closes when it has read all of it.
+    let ended = socket.shutdown(Shutdown::Write).and_then(|()| socket.read(&mut [0]));
+    ended.unwrap_or_else(|e| end(&format!("{address}: {e}")));
+    println!("sent");
+    // It stays open with this process.
+    std::mem::forget(held);
+    rest()
+}
+
+fn rest() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
 fn memory(bytes: u64) {
     let mut held = vec![0_u8; usize::try_from(bytes).unwrap_or_else(|_| end("too much memory"))];
     for page in held.chunks_mut(4096) {
         page[0] = 1;
     }
     println!("holding {}", std::hint::black_box(&held).len());
-    loop {
-        std::thread::park();
-    }
+    rest()
 }
 
 fn sink(port: &str) {
