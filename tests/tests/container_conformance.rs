@@ -160,7 +160,8 @@ fn limits_of_version_1_are_read() {
     }
     let page = tree.half(&settings(), None).page();
     values(&page, &[("id", "/test1")], LIMITED);
-    values(&page, &[("id", "/test1")], &[("container_spec_cpu_shares", Some(1025.0))]);
+    let more = [("container_spec_cpu_shares", Some(1025.0)), ("container_threads_max", Some(1027.0))];
+    values(&page, &[("id", "/test1")], &more);
 }
 
 #[test]
@@ -171,8 +172,9 @@ fn limits_of_version_2_are_read() {
     let page = tree.half(&settings(), None).page();
     let shares = ("container_spec_cpu_shares", Some(1286.0));
     values(&page, &[("id", "/test1")], LIMITED);
-    values(&page, &[("id", "/test1")], &[shares]);
+    values(&page, &[("id", "/test1")], &[shares, ("container_threads_max", Some(1027.0))]);
     let unlimited = [
+        ("container_threads_max", Some(0.0)),
         ("container_spec_memory_limit_bytes", Some(0.0)),
         ("container_spec_memory_swap_limit_bytes", Some(0.0)),
         ("container_spec_memory_reservation_limit_bytes", Some(0.0)),
@@ -207,6 +209,14 @@ fn interfaces_are_read() {
     }
     let rows = page.matching("container_network_receive_bytes_total", &[("id", PATH)]).count();
     assert_eq!(rows, 2, "lo and docker0 are left out");
+}
+
+#[test]
+fn the_limit_of_open_files_is_read() {
+    let Some(pack) = pack() else { return };
+    let page = with_file(&trees::v2(), &pack, "libcontainer/limits", "limits");
+    let labels = [("id", PATH), ("ulimit", "max_open_files")];
+    values(&page, &labels, &[("container_ulimits_soft", Some(1_073_741_816.0))]);
 }
 
 fn machine_of(pack: &Path, cpus: &str, online: &str) -> Page {

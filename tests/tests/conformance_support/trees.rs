@@ -90,6 +90,7 @@ pub fn v1() -> Tree {
         &folder("cpu"),
         &[("cpu.shares", "1000\n"), ("cpu.cfs_period_us", "100000\n"), ("cpu.cfs_quota_us", "10000\n")],
     );
+    tree.write(&folder("cpu"), &[("cpu.stat", "nr_periods 3\nnr_throttled 2\nthrottled_time 1000\n")]);
     tree.write(
         &folder("cpuacct"),
         &[
@@ -102,9 +103,14 @@ pub fn v1() -> Tree {
         &folder("memory"),
         &[
             ("memory.usage_in_bytes", "8\n"),
+            ("memory.max_usage_in_bytes", "9\n"),
             ("memory.limit_in_bytes", "4096\n"),
             ("memory.failcnt", "0\n"),
-            ("memory.stat", "total_cache 1\ntotal_rss 1\n"),
+            (
+                "memory.stat",
+                "pgfault 3\npgmajfault 2\ntotal_cache 1\ntotal_rss 1\ntotal_mapped_file 1\ntotal_swap 1\n\
+                 total_inactive_file 1\ntotal_active_file 1\n",
+            ),
             ("memory.kmem.usage_in_bytes", "17\n"),
             ("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n"),
             ("memory.numa_stat", NUMA),
