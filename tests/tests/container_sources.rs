@@ -35,7 +35,7 @@ fn files(source: &str) -> Vec<String> {
             ["cpu.", "cpuacct.", "cpuset.", "memory.", "io.", "blkio.", "hugetlb.", "pids.", "cgroup."];
         controllers.iter().any(|begin| word.starts_with(begin))
     });
-    words.map(|word| word.replace("SIZE", "2MB")).collect()
+    words.map(|word| word.replace("SIZE", "2MB").replace("[.rsvd]", "")).collect()
 }
 
 fn remove(tree: &Tree, names: &[String]) -> usize {

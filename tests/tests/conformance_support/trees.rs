@@ -118,6 +118,9 @@ pub fn v1() -> Tree {
     );
     tree.write(&folder("cpuset"), &[("cpuset.memory_migrate", "1\n")]);
     tree.write(&folder("pids"), &[("pids.current", "5\n"), ("pids.max", "100\n")]);
+    for size in ["2048", "1048576"] {
+        tree.write(&format!("sys/kernel/mm/hugepages/hugepages-{size}kB"), &[("nr_hugepages", "0\n")]);
+    }
     for (size, usage, max, failures) in [("2MB", "4\n", "10\n", "1\n"), ("1GB", "0\n", "0\n", "0\n")] {
         let name = |figure: &str| format!("hugetlb.{size}.{figure}");
         let (used, most, failed) = (name("usage_in_bytes"), name("max_usage_in_bytes"), name("failcnt"));
