@@ -23,6 +23,8 @@ pub struct ContainerSettings {
     pub max: u32,
     /// How long the counters of a dead container are shown.
     pub keep_dead: Duration,
+    /// How long a container's write layer is not measured again; zero: none is measured.
+    pub layer_usage: Duration,
     /// Where CPU time comes from.
     pub cpu_source: CpuSource,
     /// Whose labels ours are like.
@@ -89,6 +91,7 @@ impl ContainerSettings {
                 ConfigError::flag("container.max", max, why)
             })?,
             keep_dead: duration(flags, "container.keep-dead")?,
+            layer_usage: duration(flags, "container.layer-usage")?,
             cpu_source: match flags.text("container.cpu-source") {
                 "cgroupfs" => CpuSource::Cgroupfs,
                 "ebpf" => CpuSource::Ebpf,

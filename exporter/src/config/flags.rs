@@ -99,6 +99,11 @@ static FLAGS: &[Flag] = &[
         help: "How long the counters of a dead container are shown",
     },
     Flag {
+        name: "container.layer-usage",
+        takes: Takes::Text { placeholder: "TIME", default: "60s" },
+        help: "Measure a container's write layer this often at most; 0 for never",
+    },
+    Flag {
         name: "container.cpu-source",
         takes: Takes::Choice { of: &["auto", "cgroupfs", "ebpf"], default: "auto" },
         help: "Where container CPU time comes from",

@@ -323,7 +323,7 @@ fn figures(stats: &Stats) -> Figures {
 }
 
 /// Whether a process is in a cgroup or below: numbers are used again.
-fn is_in(process: &Path, path: &CgroupPath) -> bool {
+pub(super) fn is_in(process: &Path, path: &CgroupPath) -> bool {
     fs::read(process.join("cgroup")).is_ok_and(|told| names(&told, path))
 }
 

@@ -204,7 +204,7 @@ impl ContainerHalf {
             rows: Vec::new(),
             process: process::Writer::new(),
             tasks: Tasks::start(settings.groups, layout, paths),
-            disks: Disks::start(settings.groups, paths),
+            disks: Disks::start(settings, paths),
             sources: sources::Writer::new(),
             counts,
             discovery,
@@ -223,11 +223,11 @@ impl ContainerHalf {
         if let Some(links) = self.links.as_mut().filter(|_| groups.has(Group::Network)) {
             links.ask();
         }
-        self.disks.ask(groups, deadline);
         let memory = self.machine.memory();
         let mut roster = self.roster.lock();
         roster.expire(now);
         self.tasks.ask(groups, &roster, deadline);
+        self.disks.ask(groups, &roster, deadline);
         let is_overdue = self.figures.read(&mut roster, groups, memory, now);
         drop(roster);
         if is_overdue {

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod bcache;
 pub mod bcachefs;
+pub mod beneath;
 pub mod bpf;
 pub mod btrfs;
 pub mod cgroup;
@@ -32,6 +33,8 @@ pub mod perf;
 pub mod pool;
 pub mod privilege;
 pub mod process;
+pub mod quota;
+pub mod room;
 pub mod runit;
 pub mod runtime;
 pub mod socket;

@@ -1,9 +1,20 @@
 //! What a thread does to itself: leave the descriptor table.
 
-use rustix::io::Errno;
+use rustix::{io::Errno, process::setpriority_process};
 
 /// The first descriptor that is not one of the three standard ones.
 const FIRST_OWN: u32 = 3;
+
+/// Lets everybody else have the processors and the disks first, from now on, in this thread alone.
+pub fn yield_to_all() {
+    const LAST: i32 = 19;
+    const WHO_THREAD: i32 = 1;
+    const CLASS_IDLE: i32 = 3 << 13;
+    // Both are always allowed; on a kernel without them the thread is as others are.
+    let _ = setpriority_process(None, LAST);
+    // SAFETY: plain numbers; 0 stands for the calling thread.
+    unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_THREAD, 0, CLASS_IDLE) };
+}
 
 /// Leaves the table of open files that all threads share, keeping the standard ones. A thread that then hangs in the
 /// kernel holds neither the port nor the eBPF links open after the process' end.

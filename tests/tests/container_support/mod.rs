@@ -42,6 +42,7 @@ pub fn settings() -> ContainerSettings {
     ContainerSettings {
         max: 4096,
         keep_dead: Duration::from_mins(1),
+        layer_usage: Duration::from_mins(1),
         cpu_source: CpuSource::Auto,
         groups: Groups::ALL.without(Groups::named("percpu").unwrap()),
         named: Groups::NONE,

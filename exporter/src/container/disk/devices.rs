@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use super::layer::Number;
 use crate::{
     container::identity,
     metric::Labels,
@@ -22,8 +23,9 @@ const DEEPEST: usize = 100;
 #[derive(Debug, Default)]
 pub struct Devices {
     mountinfo: Vec<u8>,
-    /// Every mount that a path leads to.
-    mounts: Vec<Placed>,
+    /// Mount points, as the host names them, and the place of each among the devices; none if its file system is of a
+    /// kind that is not shown.
+    points: HashMap<Vec<u8>, Option<usize>>,
     list: Vec<Device>,
 }
 
@@ -37,15 +39,6 @@ pub struct Device {
     fstype: Vec<u8>,
 }
 
-#[allow(dead_code, reason = "write layers are looked for with it")]
-#[derive(Debug)]
-struct Placed {
-    /// As the host names it.
-    point: Vec<u8>,
-    /// The place among the devices; none if its file system is of a kind that is not shown.
-    device: Option<usize>,
-}
-
 impl Devices {
     /// Takes in a list of mounts; tells whether it is another one than before.
     pub fn take(&mut self, mountinfo: &[u8], root: &HostRoot) -> bool {
@@ -54,7 +47,7 @@ impl Devices {
         }
         self.mountinfo.clear();
         self.mountinfo.extend_from_slice(mountinfo);
-        self.mounts.clear();
+        self.points.clear();
         self.list.clear();
         let tree = Tree::new(mountinfo);
         let mut places = HashMap::new();
@@ -62,7 +55,7 @@ impl Devices {
             let real = mount::unescape(found.point, |_| true);
             let point = root.name(&real).to_vec();
             let (Some(path), true) = (root.path(&point), is_shown(found.fstype)) else {
-                self.mounts.push(Placed { point, device: None });
+                self.points.insert(point, None);
                 continue;
             };
             let name = device_name(&found, &point);
@@ -72,7 +65,7 @@ impl Devices {
                 self.list.push(Device { labels, path, id, fstype });
                 self.list.len() - 1
             });
-            self.mounts.push(Placed { point, device: Some(device) });
+            self.points.insert(point, Some(device));
         }
         true
     }
@@ -82,11 +75,31 @@ impl Devices {
         &self.list
     }
 
-    #[allow(dead_code, reason = "write layers are looked for with it")]
     /// The place, among all devices, of the one that holds this path of the host's.
     pub fn holding(&self, path: &[u8]) -> Option<usize> {
-        let holds = |mount: &&Placed| is_below(path, &mount.point);
-        self.mounts.iter().filter(holds).max_by_key(|mount| mount.point.len())?.device
+        let mut above = std::iter::once(path).chain(folders_above(path));
+        above.find_map(|folder| self.points.get(folder).copied()).flatten()
+    }
+
+    /// Where the host has a mount of this number.
+    pub fn point_of(&self, number: &Number, root: &HostRoot) -> Option<Vec<u8>> {
+        let found = mount::mounts(&self.mountinfo).find(|found| is_of(found, number))?;
+        let real = mount::unescape(found.point, |_| true);
+        Some(root.name(&real).to_vec())
+    }
+
+    /// The host's path of a folder on the file system of this number.
+    pub fn path_of(&self, number: &Number, folder: &[u8], root: &HostRoot) -> Option<Vec<u8>> {
+        let tree = Tree::new(&self.mountinfo);
+        let mounts = mount::mounts(&self.mountinfo).filter(|found| is_of(found, number));
+        mounts.filter(|found| tree.leads_to(found)).find_map(|found| {
+            let top = mount::unescape(found.folder, |_| true);
+            let rest = folder.strip_prefix(top.strip_suffix(b"/").unwrap_or(&top))?;
+            let real = mount::unescape(found.point, |_| true);
+            let point = root.name(&real);
+            let path = [point.strip_suffix(b"/").unwrap_or(point), rest].concat();
+            rest.starts_with(b"/").then_some(path)
+        })
     }
 }
 
@@ -137,11 +150,8 @@ fn is_shown(fstype: &[u8]) -> bool {
     types.contains(&fstype) || (fstype != b"nfsd" && families.iter().any(|family| fstype.starts_with(family)))
 }
 
-#[allow(dead_code, reason = "write layers are looked for with it")]
-/// Whether a path is another one or lies below it.
-fn is_below(path: &[u8], above: &[u8]) -> bool {
-    let above = above.strip_suffix(b"/").unwrap_or(above);
-    path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+fn is_of(mount: &Mount<'_>, number: &Number) -> bool {
+    mount.major == number.major && mount.minor == number.minor
 }
 
 /// Which mount lies on which.
@@ -259,6 +269,27 @@ mod tests {
             ]
         );
         assert_eq!((devices.holding(b"/a/b"), devices.holding(b"/d/x")), (Some(1), Some(2)));
+    }
+
+    #[test]
+    fn a_number_leads_to_mount_points_and_folders() {
+        let devices = of("1 0 8:1 / / rw - ext4 /dev/sda1 rw\n\
+             2 1 8:2 /data /var/lib rw - ext4 /dev/sda2 rw\n\
+             3 2 0:52 / /var/lib/docker/overlay2/l/merged rw - overlay overlay rw\n");
+        let root = HostRoot::new("/host".as_ref());
+        let number = |major: &str, minor: &str| Number { major: major.into(), minor: minor.into() };
+        let point = devices.point_of(&number("0", "52"), &root);
+        assert_eq!(point.as_deref(), Some(&b"/var/lib/docker/overlay2/l/merged"[..]));
+        assert_eq!(devices.point_of(&number("0", "53"), &root), None);
+        for (number, folder, path) in [
+            (number("8", "2"), "/data/docker/vfs/dir/l", Some("/var/lib/docker/vfs/dir/l")),
+            (number("8", "1"), "/docker/vfs/dir/l", Some("/docker/vfs/dir/l")),
+            (number("8", "2"), "/database/x", None),
+            (number("8", "3"), "/data/x", None),
+        ] {
+            let found = devices.path_of(&number, folder.as_bytes(), &root);
+            assert_eq!(found.as_deref(), path.map(str::as_bytes), "{folder}");
+        }
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Asks the file systems, on a thread of its own: one that does not answer holds a thread of the asker's.
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Duration};
 
-use super::{Disk, Row, devices::Devices};
+use super::{
+    Disk, Order, Row,
+    devices::{Device, Devices},
+    layers::Layers,
+};
 use crate::{
     config::Paths,
     source::{
@@ -28,6 +29,7 @@ pub struct DiskReader {
     /// Begun at the first reading, so that its threads share their table of files with nobody else.
     asker: Option<Asker>,
     spaces: Vec<Option<Space>>,
+    layers: Layers,
 }
 
 /// The host's list of mounts.
@@ -56,19 +58,20 @@ impl Mountinfo {
 }
 
 impl DiskReader {
-    /// A reader of the host's file systems.
-    pub fn new(paths: &Paths) -> Self {
+    /// A reader of the host's file systems, and of write layers at most once in `pause`.
+    pub fn new(pause: Duration, paths: &Paths) -> Self {
         Self {
             mountinfo: Mountinfo::new(&paths.procfs),
             root: HostRoot::new(&paths.rootfs),
             devices: Devices::default(),
             asker: None,
             spaces: Vec::new(),
+            layers: Layers::new(pause, paths),
         }
     }
 
-    /// Reads all anew into `rows`; what has not answered shortly before `deadline` is left out.
-    pub fn read(&mut self, rows: &mut Vec<Row>, deadline: Instant) {
+    /// Reads all that is wanted anew into `rows`; what has not answered shortly before the deadline is left out.
+    pub fn read(&mut self, order: &Order, rows: &mut Vec<Row>) {
         rows.clear();
         let Some(mountinfo) = self.mountinfo.read() else { return };
         let is_another = self.devices.take(mountinfo, &self.root);
@@ -80,19 +83,29 @@ impl DiskReader {
             },
         };
         if is_another {
-            asker.follow(self.devices.all().iter().map(super::devices::Device::place));
+            asker.follow(self.devices.all().iter().map(Device::place));
         }
-        asker.ask(PATIENCE, deadline);
+        // Layers are looked for first: what hangs takes all the time there is.
+        self.layers.look(&order.subjects, &self.devices, is_another);
+        asker.ask(PATIENCE, order.until);
         self.spaces.clear();
         self.spaces.extend(asker.answers().map(|answer| answer?.ok()));
         let root = CgroupPath::root();
         for (device, space) in self.devices.all().iter().zip(&self.spaces) {
             if let &Some(space) = space {
                 let labels = device.labels.clone();
-                rows.push(Row {
-                    path: root.clone(),
-                    disk: Disk { labels, space, usage: Some(space.used()) },
-                });
+                let disk = Disk { labels, space, usage: Some(space.used()), measured: None };
+                rows.push(Row { path: root.clone(), disk });
+            }
+        }
+        for (path, device, taken) in self.layers.all() {
+            let Some(device) = device else { continue };
+            if let (Some(device), Some(&Some(space))) =
+                (self.devices.all().get(device), self.spaces.get(device))
+            {
+                let (labels, usage) = (device.labels.clone(), taken.map(|taken| taken.bytes));
+                let disk = Disk { labels, space, usage, measured: taken.map(|taken| taken.at) };
+                rows.push(Row { path: path.clone(), disk });
             }
         }
     }
