@@ -3,11 +3,20 @@
 
 mod container_support;
 
-use std::{fs, os::unix::fs::symlink, path::PathBuf, process::Command, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use container_support::{Half, settings, tree::Tree};
+use exporter::config::ContainerSettings;
 use tests::{
     cgroup::Cgroup,
+    docker::Docker,
+    image::{BUSYBOX, import_busybox},
     live, load,
     page::Page,
     running::{Running, until},
@@ -148,4 +157,225 @@ fn processes_show_what_they_hold() {
     drop(bare);
     let gone = until(Duration::from_secs(5), || half.page().value("container_processes", &id) == Some(1.0));
     assert!(gone, "one has ended");
+}
+
+const SCHED: [&str; 3] = [
+    "container_cpu_schedstat_run_seconds_total",
+    "container_cpu_schedstat_runqueue_seconds_total",
+    "container_cpu_schedstat_run_periods_total",
+];
+
+/// A process that was started then, and how it was scheduled.
+fn scheduled(tree: &Tree, pid: u32, start: u32, schedstat: &str) {
+    let stat = format!("{pid} (a) b) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {start} 1 2\n");
+    tree.write(&format!("proc/{pid}"), &[("stat", &stat), ("schedstat", schedstat)]);
+}
+
+#[test]
+fn how_processes_were_scheduled_outlives_them() {
+    let tree = Tree::v2();
+    tree.write("cgroup", &[("cgroup.procs", "1\n")]);
+    scheduled(&tree, 1, 0, "1000000000 0 10\n");
+    tree.write("cgroup/a", &[("cgroup.procs", "11\n12\n13\n")]);
+    scheduled(&tree, 11, 5, "2000000000 500000000 20\n");
+    scheduled(&tree, 12, 6, "3000000000 0 1\n");
+    tree.write("cgroup/a/hidden.mount", &[("cgroup.procs", "14\n")]);
+    scheduled(&tree, 14, 6, "500000000 0 1\n");
+    tree.write("cgroup/b", &[("cgroup.procs", "")]);
+    tree.write("cgroup/c", &[("cpu.stat", "usage_usec 1\n")]);
+    let mut half = tree.half(&settings(), None);
+    let page = half.page_of(&["sched"]);
+    let of = |page: &Page, id| values(page, SCHED, id);
+    assert_eq!(of(&page, "/a"), [Some(5.5), Some(0.5), Some(22.0)], "13 has ended");
+    assert_eq!(of(&page, "/"), [Some(6.5), Some(0.5), Some(32.0)]);
+    assert_eq!(of(&page, "/b"), [Some(0.0); 3]);
+    assert_eq!(of(&page, "/c"), [None; 3], "not in this hierarchy");
+
+    // 11 ends, another process gets 12's number, and 1 moves.
+    tree.write("cgroup", &[("cgroup.procs", "")]);
+    tree.write("cgroup/a", &[("cgroup.procs", "12\n1\n")]);
+    scheduled(&tree, 12, 7, "250000000 0 1\n");
+    scheduled(&tree, 1, 0, "1250000000 0 11\n");
+    let page = half.page_of(&["sched"]);
+    assert_eq!(of(&page, "/a"), [Some(6.0), Some(0.5), Some(24.0)]);
+    assert_eq!(of(&page, "/"), [Some(7.0), Some(0.5), Some(34.0)]);
+
+    scheduled(&tree, 12, 7, "what 0 1\n");
+    let page = half.page_of(&["sched"]);
+    assert_eq!([of(&page, "/a"), of(&page, "/")], [[None; 3]; 2], "a part is not the sum");
+    assert_eq!(of(&page, "/b"), [Some(0.0); 3]);
+    scheduled(&tree, 12, 7, "250000000 0 2\n");
+    assert_eq!(of(&half.page_of(&["sched"]), "/a"), [Some(6.0), Some(0.5), Some(25.0)]);
+}
+
+#[test]
+fn a_spinner_s_time_is_counted_and_stays() {
+    if !live::root() {
+        return;
+    }
+    let mut half = Half::start();
+    let parent = Cgroup::new("sched");
+    let group = parent.child("spins");
+    let spins = group.start(&load::cpu(100));
+    let id = [("id", group.path())];
+    let run = |half: &mut Half, id: &str| half.page_of(&["sched"]).value(SCHED[0], &[("id", id)]);
+    assert!(until(Duration::from_secs(10), || run(&mut half, group.path()).is_some_and(|run| run > 0.2)));
+    let told = || {
+        let text = fs::read_to_string(format!("/proc/{}/schedstat", spins.pid())).unwrap();
+        text.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1e9
+    };
+    let (before, shown, after) = (told(), run(&mut half, group.path()).unwrap(), told());
+    // What the shell that became the spinner used before it joined may have been counted where it was.
+    assert!(before - 0.1 <= shown && shown <= after, "{before} <= {shown} <= {after}");
+    let last = run(&mut half, parent.path()).unwrap();
+    assert!(last >= shown, "the parent has its child's");
+    drop(spins);
+    assert!(until(Duration::from_secs(5), || half.page().value("container_processes", &id) == Some(0.0)));
+    let stays = run(&mut half, group.path()).unwrap();
+    assert!(stays >= shown, "{stays} after {shown}");
+    let path = group.path().to_owned();
+    drop(group);
+    assert!(half.goes("container_last_seen", &[("id", &path)]));
+    assert_eq!(run(&mut half, &path), Some(stays), "of the dead, too");
+    assert!(run(&mut half, parent.path()).unwrap() >= last);
+}
+
+fn conformance(file: &str) -> Option<String> {
+    let root = std::env::var_os("CONFORMANCE_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance"),
+        PathBuf::from,
+    );
+    let text = fs::read_to_string(root.join("cadvisor/libcontainer").join(file)).ok();
+    live::need("the conformance data", text.is_some());
+    text
+}
+
+#[test]
+fn upstream_s_own_files_give_upstream_s_figures() {
+    let tree = Tree::v2();
+    tree.write("cgroup/a", &[("cgroup.procs", "4\n6\n8\n")]);
+    for pid in [4, 6, 8] {
+        let Some(smaps) = conformance(&format!("smaps{pid}")) else { return };
+        tree.write(&format!("proc/{pid}"), &[("smaps", &smaps)]);
+    }
+    let (Some(udp), Some(limits)) = (conformance("procnetudp"), conformance("limits")) else { return };
+    tree.write("proc/1", &[("limits", &limits)]);
+    tree.write("proc/1/net", &[("udp", &udp)]);
+    let page = tree.half(&settings(), None).page();
+    assert_eq!(page.value("container_referenced_bytes", &[("id", "/a")]), Some(425_984.0));
+    assert_eq!(page.value("container_ulimits_soft", &[("id", "/")]), Some(1_073_741_816.0));
+    let udp = ["listen", "dropped", "rxqueued", "txqueued"]
+        .map(|state| page.value("container_network_udp_usage_total", &[("id", "/"), ("udp_state", state)]));
+    // The queues are those that the kernel names so.
+    assert_eq!(udp, [Some(2.0), Some(4.0), Some(11.0), Some(10.0)]);
+    assert_eq!(page.value("container_network_udp6_usage_total", &[("id", "/")]), None, "without IPv6");
+}
+
+#[test]
+fn the_host_s_sockets_are_those_of_process_1() {
+    let tree = Tree::v2();
+    tree.write("cgroup/a", &[("cgroup.procs", "4\n")]);
+    let head = "  sl  local_address rem_address   st tx_queue rx_queue\n";
+    let row = |state| format!("   0: 0100007F:1F90 00000000:0000 {state} 00000000:00000000 0\n");
+    let many = row("06").repeat(20_000);
+    tree.write("proc/1/net", &[("tcp", &format!("{head}{}{}{many}{}", row("0A"), row("01"), row("01")))]);
+    tree.write("proc/1/net", &[("tcp6", head)]);
+    let snmp = "Ip: Forwarding\nIp: 1\nTcp: RtoMin MaxConn InErrs InCsumErrors\nTcp: 200 -1 7 1\nUdp: InErrors InCsumErrors\nUdp: 5 6\n";
+    tree.write("proc/1/net", &[("snmp", snmp), ("netstat", "TcpExt: TW TCPNew\nTcpExt: 10436427 3\n")]);
+    let mut half = tree.half(&settings(), None);
+    let page = half.page();
+    let tcp = |family: &str, state| {
+        page.value(&format!("container_network_{family}_usage_total"), &[("id", "/"), ("tcp_state", state)])
+    };
+    let states = ["listen", "established", "timewait", "close"];
+    assert_eq!(states.map(|state| tcp("tcp", state)), [Some(1.0), Some(2.0), Some(20_000.0), Some(0.0)]);
+    assert_eq!(states.map(|state| tcp("tcp6", state)), [Some(0.0); 4]);
+    assert_eq!(page.matching("container_network_tcp_usage_total", &[]).count(), 11, "`/` alone, each state");
+    let counters: Vec<_> = page
+        .matching("container_network_advance_tcp_stats_total", &[("id", "/")])
+        .map(|sample| (sample.labels["tcp_state"].as_str(), sample.value))
+        .collect();
+    let expected =
+        [("incsumerrors", 1.0), ("inerrs", 7.0), ("maxconn", -1.0), ("rtomin", 200.0), ("tw", 10_436_427.0)];
+    assert_eq!(counters, expected, "no others are known");
+}
+
+#[test]
+fn referenced_memory_is_that_of_smaps() {
+    if !live::root() {
+        return;
+    }
+    let mut half = Half::start();
+    let group = Cgroup::new("touched");
+    let holds = group.start(&load::memory(32 << 20));
+    let smaps = || {
+        let text = fs::read_to_string(format!("/proc/{}/smaps", holds.pid())).unwrap_or_default();
+        let lines = text.lines().filter_map(|line| line.strip_prefix("Referenced:"));
+        let sum = lines.map(|line| line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()).sum::<u64>();
+        Some(sum as f64 * 1024.0)
+    };
+    let touched = until(Duration::from_secs(10), || smaps() >= Some(f64::from(32 << 20)));
+    assert!(touched, "{:?}", smaps());
+    let same = until(Duration::from_secs(10), || {
+        let before = smaps();
+        let page = half.page_of(&["referenced_memory"]);
+        page.value("container_referenced_bytes", &[("id", group.path())]) == before && before == smaps()
+    });
+    assert!(same, "{:?} and {}", smaps(), half.page().sum("container_referenced_bytes", &[]).unwrap_or(-1.0));
+    let source = [("figure", "container_referenced"), ("source", "procfs")];
+    assert_eq!(half.page().value("nodetally_figure_source", &source), Some(1.0));
+}
+
+#[test]
+fn containers_show_the_sockets_of_their_own_network() {
+    let Some(docker) = Docker::start() else { return };
+    import_busybox(&docker);
+    let settings = ContainerSettings { docker_socket: Some(docker.socket()), ..settings() };
+    let mut half = Half::with(&settings, None);
+    let program = format!("{}:/load:ro", load::binary().display());
+    let connect = ["-v", &program, BUSYBOX, "/load", "connect", "3", "5", "2"];
+    let own = docker.container(&[&["--name", "own", "--ulimit", "nofile=1234:4321"], &connect[..]].concat());
+    docker.container(&[&["--name", "host", "--network", "host"], &connect[..]].concat());
+    docker.container(&["--name", "joined", "--network", "container:own", BUSYBOX, "sleep", "1000"]);
+    for name in ["own", "host", "joined"] {
+        assert!(half.comes("container_processes", &[("name", name)]), "{name}");
+    }
+    let tcp = "container_network_tcp_usage_total";
+    let states = |page: &Page| {
+        ["listen", "established", "synsent"]
+            .map(|state| page.value(tcp, &[("name", "own"), ("tcp_state", state)]))
+    };
+    // Each connection has both its ends there.
+    let ready = until(Duration::from_secs(20), || states(&half.page()) == [Some(3.0), Some(10.0), Some(0.0)]);
+    let page = half.page();
+    assert!(ready, "{:?} {}", states(&page), docker.run(&["logs", "own"]));
+    let udp =
+        |state| page.value("container_network_udp_usage_total", &[("name", "own"), ("udp_state", state)]);
+    assert_eq!(["listen", "dropped", "rxqueued"].map(udp), [Some(2.0), Some(0.0), Some(0.0)]);
+    let counter = |state| {
+        page.value("container_network_advance_tcp_stats_total", &[("name", "own"), ("tcp_state", state)])
+    };
+    assert_eq!(["activeopens", "passiveopens", "maxconn"].map(counter), [Some(5.0), Some(5.0), Some(-1.0)]);
+    for name in ["host", "joined"] {
+        for family in [tcp, "container_network_udp_usage_total", "container_network_advance_tcp_stats_total"]
+        {
+            assert_eq!(page.value(family, &[("name", name)]), None, "{family} of {name}");
+        }
+    }
+    let root = [("id", "/"), ("tcp_state", "established")];
+    assert!(page.value(tcp, &root).is_some_and(|all| all >= 10.0), "the host has those of its own network");
+    let limit = |name| page.value("container_ulimits_soft", &[("name", name), ("ulimit", "max_open_files")]);
+    assert_eq!(limit("own"), Some(1234.0));
+    assert!(limit("host").is_some());
+    assert_eq!(page.value("container_sockets", &[("name", "own")]), Some(15.0));
+
+    // Nothing of theirs is held between two scrapes.
+    let pid = docker.run(&["inspect", "-f", "{{.State.Pid}}", &own]);
+    let theirs = fs::read_link(format!("/proc/{pid}/ns/net")).unwrap();
+    for thread in fs::read_dir("/proc/self/task").unwrap().flatten() {
+        for link in fs::read_dir(thread.path().join("fd")).into_iter().flatten().flatten() {
+            let target = fs::read_link(link.path()).unwrap_or_default();
+            assert!(target != theirs && !target.starts_with(format!("/proc/{pid}")), "{}", target.display());
+        }
+    }
 }

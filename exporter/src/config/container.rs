@@ -122,20 +122,8 @@ impl ContainerSettings {
 }
 
 /// Words of cAdvisor's that no group here answers to.
-const NOT_HERE: &[&str] = &[
-    "accelerator",
-    "advtcp",
-    "app",
-    "cpuLoad",
-    "cpu_topology",
-    "diskIO",
-    "perf_event",
-    "referenced_memory",
-    "resctrl",
-    "sched",
-    "tcp",
-    "udp",
-];
+const NOT_HERE: &[&str] =
+    &["accelerator", "app", "cpuLoad", "cpu_topology", "diskIO", "perf_event", "resctrl"];
 
 /// The groups that are on, and those of them that a flag names. As with cAdvisor, a list of those to leave out stands in place of the default one, and so
 /// turns on what is off by default.

@@ -111,6 +111,8 @@ pub struct Entry {
     pub pid: Option<u32>,
     /// What its processes say of themselves; none where nobody asked, or not in time.
     pub tasks: Option<Box<tasks::Figures>>,
+    /// Memory that its processes have touched, in bytes.
+    pub referenced: Option<u64>,
 }
 
 impl Entry {
@@ -155,6 +157,7 @@ impl Entry {
             network: Network::Unknown,
             pid: None,
             tasks: None,
+            referenced: None,
         }
     }
 
@@ -165,6 +168,9 @@ impl Entry {
         self.huge_pages.clear();
         if self.leaving.take().is_some() {
             self.made = 0;
+        }
+        if Some(place) == layout.cpu {
+            self.tasks = None;
         }
         if Some(place) == layout.cpuacct {
             self.cpu_before = None;

@@ -1,8 +1,8 @@
 //! The groups of `container_*` and `machine_*`, as `collect[]=container.GROUP` names them.
 
 use super::{
-    cpu, cpuset, disk, hugetlb, life, machine, memory, memory_events, memory_numa, network, oom, percpu,
-    pressure, process, scheduled, socket, spec,
+    advtcp, cpu, cpuset, disk, hugetlb, life, machine, memory, memory_events, memory_numa, network, oom,
+    percpu, pressure, process, referenced, sched, scheduled, socket, spec, tcp, udp,
 };
 use crate::metric::Family;
 
@@ -69,6 +69,11 @@ pub static GROUPS: &[&GroupDescriptor] = &[
     &oom::GROUP,
     &pressure::GROUP,
     &process::GROUP,
+    &sched::GROUP,
+    &tcp::GROUP,
+    &udp::GROUP,
+    &advtcp::GROUP,
+    &referenced::GROUP,
     &memory_events::GROUP,
     &scheduled::SWITCHES,
     &scheduled::CPU_COUNTED,
@@ -103,6 +108,16 @@ pub enum Group {
     Pressure,
     /// Processes and what they hold.
     Process,
+    /// How processes were scheduled.
+    Sched,
+    /// TCP sockets by state.
+    Tcp,
+    /// UDP sockets.
+    Udp,
+    /// Counters of TCP.
+    AdvTcp,
+    /// Memory that processes have touched.
+    ReferencedMemory,
     /// Memory that ran short.
     MemoryEvents,
     /// How often tasks left a CPU.
@@ -195,6 +210,11 @@ mod tests {
             ("oom", Group::Oom),
             ("pressure", Group::Pressure),
             ("process", Group::Process),
+            ("sched", Group::Sched),
+            ("tcp", Group::Tcp),
+            ("udp", Group::Udp),
+            ("advtcp", Group::AdvTcp),
+            ("referenced_memory", Group::ReferencedMemory),
             ("memory_events", Group::MemoryEvents),
             ("switches", Group::Switches),
             ("cpu_counted", Group::CpuCounted),

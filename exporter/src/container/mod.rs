@@ -4,6 +4,7 @@
 //! them family by family.
 
 mod accuracy;
+mod advtcp;
 mod bpf;
 mod census;
 mod cpu;
@@ -28,8 +29,10 @@ mod oom;
 mod percpu;
 mod pressure;
 mod process;
+mod referenced;
 mod roster;
 mod runtimes;
+mod sched;
 mod scheduled;
 mod shape;
 mod socket;
@@ -37,6 +40,8 @@ mod sources;
 mod spec;
 mod tally;
 mod tasks;
+mod tcp;
+mod udp;
 mod usage;
 mod write;
 
@@ -131,6 +136,9 @@ pub struct ContainerHalf {
     links: Option<Worker<Vec<Row>>>,
     rows: Vec<Row>,
     process: process::Writer,
+    tcp: tcp::Writer,
+    udp: udp::Writer,
+    advtcp: advtcp::Writer,
     tasks: Tasks,
     disks: Disks,
     sources: sources::Writer,
@@ -203,6 +211,9 @@ impl ContainerHalf {
             links: start_links(paths, &targets),
             rows: Vec::new(),
             process: process::Writer::new(),
+            tcp: tcp::Writer::new(),
+            udp: udp::Writer::new(),
+            advtcp: advtcp::Writer::new(),
             tasks: Tasks::start(settings.groups, layout, paths),
             disks: Disks::start(settings, paths),
             sources: sources::Writer::new(),
@@ -283,9 +294,7 @@ impl ContainerHalf {
             memory_events::write(page, &roster, now);
         }
         self.scheduled.write(page, &roster, now, groups);
-        if groups.has(Group::Process) {
-            self.process.write(page, &roster, now);
-        }
+        self.write_tasks(groups, &roster, now, page);
         if groups.has(Group::Disk) {
             disk::write(page, &roster, now);
         }
@@ -300,6 +309,28 @@ impl ContainerHalf {
         }
         if groups.has(Group::Oom) {
             oom::write(page, &roster, now);
+        }
+    }
+
+    /// What processes said of themselves.
+    fn write_tasks(&self, groups: Groups, roster: &Roster, now: Instant, page: &mut Page) {
+        if groups.has(Group::Process) {
+            self.process.write(page, roster, now);
+        }
+        if groups.has(Group::Sched) {
+            sched::write(page, roster, now);
+        }
+        if groups.has(Group::Tcp) {
+            self.tcp.write(page, roster, now);
+        }
+        if groups.has(Group::Udp) {
+            self.udp.write(page, roster, now);
+        }
+        if groups.has(Group::AdvTcp) {
+            self.advtcp.write(page, roster, now);
+        }
+        if groups.has(Group::ReferencedMemory) {
+            referenced::write(page, roster, now);
         }
     }
 
@@ -329,8 +360,9 @@ impl ContainerHalf {
 
 /// The rights that reading these groups takes, beside those that every group needs.
 pub fn rights(groups: Groups) -> CapabilitySet {
-    // To what a descriptor of another process leads.
-    if groups.has(Group::Process) { CapabilitySet::SYS_PTRACE } else { CapabilitySet::empty() }
+    // To what a descriptor of another process leads, and which of its memory it has touched.
+    let looks_within = groups.has(Group::Process) || groups.has(Group::ReferencedMemory);
+    if looks_within { CapabilitySet::SYS_PTRACE } else { CapabilitySet::empty() }
 }
 
 /// Who is asked for names, and what is shown of them.

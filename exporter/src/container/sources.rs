@@ -3,6 +3,7 @@
 use super::{
     accuracy::Accuracy,
     kernel::{Counts, Room, Traffic},
+    tasks::InTime,
 };
 use crate::metric::{Family, Labels, Page};
 
@@ -45,8 +46,8 @@ pub struct Sources {
     pub cpu_by_count: bool,
     /// The interfaces were read in time; none if nobody asked for them.
     pub interfaces: Option<bool>,
-    /// Processes were read in time; none if nobody asked for them.
-    pub tasks: Option<bool>,
+    /// Which figures of processes were read in time.
+    pub tasks: InTime,
     /// Socket traffic is counted.
     pub sockets: bool,
 }
@@ -58,6 +59,7 @@ pub struct Writer {
     memory: Labels,
     network: [Labels; 2],
     tasks: [Labels; 2],
+    referenced: [Labels; 2],
     host_network: [Labels; 2],
     sockets: [Labels; 2],
     compared: [Labels; 2],
@@ -73,7 +75,8 @@ impl Writer {
             cpu: either("container_cpu_usage", "cgroupfs"),
             memory: source("container_memory", "cgroupfs"),
             network: [source("container_network", "none"), source("container_network", "device")],
-            tasks: [source("container_tasks", "none"), source("container_tasks", "procfs")],
+            tasks: ["none", "procfs"].map(|from| source("container_tasks", from)),
+            referenced: ["none", "procfs"].map(|from| source("container_referenced", from)),
             host_network: either("container_network_host", "none"),
             sockets: either("container_socket", "none"),
             compared: ["cgroupfs", "ebpf"].map(|source| Labels::new([("source", source)])),
@@ -85,8 +88,9 @@ impl Writer {
     pub fn write(&self, page: &mut Page, sources: Sources, accuracy: &Accuracy, counts: Option<&dyn Counts>) {
         let mut source = page.family(&SOURCE);
         let network = sources.interfaces.map(|in_time| pick(&self.network, in_time));
-        let tasks = sources.tasks.map(|in_time| pick(&self.tasks, in_time));
-        for labels in network.into_iter().chain(tasks).chain([
+        let tasks = sources.tasks.tasks.map(|in_time| pick(&self.tasks, in_time));
+        let referenced = sources.tasks.memory.map(|in_time| pick(&self.referenced, in_time));
+        for labels in network.into_iter().chain(tasks).chain(referenced).chain([
             pick(&self.cpu, sources.cpu_by_count),
             &self.memory,
             pick(&self.host_network, sources.sockets),

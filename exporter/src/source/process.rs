@@ -9,7 +9,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{CWD, Dir, Mode, OFlags, openat, readlinkat_raw},
+    fs::{AtFlags, CWD, Dir, Mode, OFlags, openat, readlinkat_raw, statat},
     io::Errno,
 };
 
@@ -121,6 +121,47 @@ impl Processes {
         self.read(pid, "cgroup")
     }
 
+    /// When a process was started, in ticks since the machine was, and how its first thread was scheduled.
+    ///
+    /// # Errors
+    /// It has ended, or what is told makes no sense.
+    pub fn scheduled(&mut self, pid: u32) -> Result<(u64, Scheduled), Miss> {
+        let start = start(self.read(pid, "stat")?).ok_or(Miss::Unknown)?;
+        let scheduled = scheduled(self.read(pid, "schedstat")?).ok_or(Miss::Unknown)?;
+        Ok((start, scheduled))
+    }
+
+    /// Memory of a process that is marked as touched, in bytes.
+    ///
+    /// # Errors
+    /// It has ended or has no memory of its own; it may not be looked at, or not in time.
+    pub fn referenced(&mut self, pid: u32, until: Instant) -> Result<u64, Miss> {
+        let mut sum = 0_u64;
+        let mut add = |line: &[u8]| sum = sum.saturating_add(referenced(line).unwrap_or(0));
+        // The first walks the same pages and prints one row for all mappings.
+        match self.lines(pid, "smaps_rollup", until, &mut add) {
+            Err(Miss::Gone) => self.lines(pid, "smaps", until, &mut add)?,
+            other => other?,
+        }
+        Ok(sum)
+    }
+
+    /// Whether two processes are in one network namespace. Each has its own `net/dev`, whose number may be asked for
+    /// without the right to look into another's process.
+    ///
+    /// # Errors
+    /// One of them has ended.
+    pub fn share_network(&mut self, one: u32, other: u32) -> Result<bool, Miss> {
+        Ok(self.network(one)? == self.network(other)?)
+    }
+
+    fn network(&mut self, pid: u32) -> Result<u64, Miss> {
+        let folder = self.folder.as_ref().ok_or(Miss::Unknown)?;
+        self.path.clear();
+        let _ = write!(self.path, "{pid}/net/dev");
+        Ok(statat(folder, self.path.as_str(), AtFlags::empty())?.st_ino)
+    }
+
     /// Gives each line of a file below a process' folder to `each`.
     ///
     /// # Errors
@@ -136,6 +177,14 @@ impl Processes {
         stream::lines(file, &mut self.buffer, until, each)
     }
 
+    /// A small file below a process' folder.
+    ///
+    /// # Errors
+    /// It has ended; the file may not be read, or is no small one.
+    pub fn file(&mut self, pid: u32, file: &str) -> Result<&[u8], Miss> {
+        self.read(pid, file)
+    }
+
     /// A small file, as one reading gives it.
     fn read(&mut self, pid: u32, file: &str) -> Result<&[u8], Miss> {
         let file = self.open(pid, file, OFlags::empty())?;
@@ -146,7 +195,7 @@ impl Processes {
                 other => break other?,
             }
         };
-        self.buffer.get(..length).ok_or(Miss::Unknown)
+        self.buffer.get(..length).filter(|text| text.len() < ROOM).ok_or(Miss::Unknown)
     }
 
     fn open(&mut self, pid: u32, file: &str, flags: OFlags) -> Result<OwnedFd, Miss> {
@@ -155,6 +204,46 @@ impl Processes {
         // Writing to a String cannot fail.
         let _ = write!(self.path, "{pid}/{file}");
         Ok(openat(folder, self.path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC | flags, Mode::empty())?)
+    }
+}
+
+/// The 22nd field of `1 (name) S ...`: the name may hold anything, brackets included.
+fn start(stat: &[u8]) -> Option<u64> {
+    let bracket = stat.iter().rposition(|&byte| byte == b')')?;
+    text::whole(text::fields(stat.get(bracket + 1..)?.trim_ascii()).nth(19)?)
+}
+
+fn scheduled(schedstat: &[u8]) -> Option<Scheduled> {
+    let mut fields = text::fields(schedstat.trim_ascii()).map(text::whole);
+    let mut next = || fields.next()?;
+    Some(Scheduled { run: next()?, waited: next()?, periods: next()? })
+}
+
+/// The bytes of a line `Referenced:  132 kB`; none for any other.
+fn referenced(line: &[u8]) -> Option<u64> {
+    let mut fields = text::fields(line.strip_prefix(b"Referenced:")?);
+    text::whole(fields.next()?)?.checked_mul(1024)
+}
+
+impl Scheduled {
+    /// The sum of both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            run: self.run.saturating_add(other.run),
+            waited: self.waited.saturating_add(other.waited),
+            periods: self.periods.saturating_add(other.periods),
+        }
+    }
+
+    /// What this is above another; 0 where it is not.
+    #[must_use]
+    pub fn less(self, other: Self) -> Self {
+        Self {
+            run: self.run.saturating_sub(other.run),
+            waited: self.waited.saturating_sub(other.waited),
+            periods: self.periods.saturating_sub(other.periods),
+        }
     }
 }
 
@@ -218,5 +307,33 @@ mod tests {
         drop(sockets);
         assert!(processes.open_files(own).is_ok());
         assert_eq!(processes.open_files(u32::MAX), Err(Miss::Gone));
+    }
+
+    #[test]
+    fn scheduling_is_read_whatever_the_process_name() {
+        let behind = "S 1 1 1 0 -1 4194560 9061 9416027 94 2620 36 98 54406 13885 20 0 7 0 29 109604864";
+        for name in ["systemd", ") Z 1 2", "a b", ""] {
+            assert_eq!(start(format!("1 ({name}) {behind}\n").as_bytes()), Some(29), "{name}");
+        }
+        for bad in ["", "1 (x", "1 (x)", "1 (x) S 1", ") ) )"] {
+            assert_eq!(start(bad.as_bytes()), None, "{bad}");
+        }
+        let expected = Scheduled { run: 770_404, waited: 5, periods: 1 };
+        assert_eq!(scheduled(b"770404 5 1\n"), Some(expected));
+        for bad in ["", "1 2", "1 2 -3", "a b c", "18446744073709551616 0 0"] {
+            assert_eq!(scheduled(bad.as_bytes()), None, "{bad}");
+        }
+        assert_eq!(expected.plus(expected).less(expected), expected);
+        assert_eq!(expected.less(expected.plus(expected)), Scheduled::default());
+    }
+
+    #[test]
+    fn a_referenced_line_is_in_kilobytes() {
+        assert_eq!(referenced(b"Referenced:          132 kB"), Some(132 << 10));
+        for other in
+            [&b"Referenced_x: 1 kB"[..], b"Rss: 1 kB", b"Referenced:", b"Referenced: 18446744073709551615 kB"]
+        {
+            assert_eq!(referenced(other), None);
+        }
     }
 }

@@ -19,7 +19,8 @@ pub enum Miss {
 impl From<Errno> for Miss {
     fn from(error: Errno) -> Self {
         match error {
-            Errno::NOENT | Errno::SRCH | Errno::NODEV | Errno::NOTDIR => Self::Gone,
+            // What is threaded has no processes of its own.
+            Errno::NOENT | Errno::SRCH | Errno::NODEV | Errno::NOTDIR | Errno::OPNOTSUPP => Self::Gone,
             _ => Self::Unknown,
         }
     }

@@ -1,8 +1,15 @@
-//! The readings themselves. Each has its bound in time, so that one cgroup cannot take that of all.
+//! The readings of small files. Each has its bound in time, so that one cgroup cannot take that of all.
 
-use std::{fs::File, ops::Range, path::PathBuf, time::Instant};
+use std::{ops::Range, time::Instant};
 
-use super::{Figures, Order, Row, Subject};
+use rustix::fs::{Mode as Permissions, OFlags};
+
+use super::{
+    Figures,
+    ask::{self, Order, Row, Subject},
+    network::NetworkReader,
+    sums::Sums,
+};
 use crate::{
     container::{
         group::{Group, Groups},
@@ -10,7 +17,7 @@ use crate::{
         process::ProcessFigures,
     },
     source::{
-        cgroup::{CgroupPath, Controller, Layout, Mode, files::Reader},
+        cgroup::{CgroupPath, Controller, Layout, Mode, Place, files::Reader},
         process::{Limit, Processes},
         stream::{self, Miss},
         text,
@@ -21,12 +28,10 @@ use crate::{
 const MOST_OF_ONE: usize = 1 << 16;
 const MOST_OF_ALL: usize = 1 << 18;
 
-/// Reads figures of processes.
+/// The processes of every cgroup, as its own file lists them.
 #[derive(Debug)]
-pub struct TaskReader {
+pub struct Listing {
     layout: Layout,
-    cgroups: Reader,
-    processes: Processes,
     /// Whether the numbers in a cgroup's files are those in procfs.
     numbers_agree: bool,
     pids: Vec<u32>,
@@ -37,59 +42,58 @@ pub struct TaskReader {
 
 /// The processes of one cgroup.
 #[derive(Clone, Debug, Default)]
-struct Listed {
+pub struct Listed {
+    /// Whether the cgroup is in the hierarchy whose lists are read.
+    pub is_there: bool,
     /// How many there are; none where they are not known.
-    count: Option<u64>,
+    pub count: Option<u64>,
     /// Their place among the pids; none where they are too many, or not in our sight.
-    pids: Option<Range<usize>>,
+    pub pids: Option<Range<usize>>,
 }
 
-impl TaskReader {
-    /// Of the cgroups in this layout and the processes in this procfs.
-    pub fn new(layout: Layout, procfs: PathBuf, numbers_agree: bool) -> Self {
-        Self {
-            cgroups: Reader::new(layout.clone()),
-            layout,
-            processes: Processes::new(procfs),
-            numbers_agree,
-            pids: Vec::new(),
-            listed: Vec::new(),
-            buffer: Vec::new(),
-        }
+impl Listing {
+    /// Of the cgroups in this layout.
+    pub fn new(layout: Layout, numbers_agree: bool) -> Self {
+        Self { layout, numbers_agree, pids: Vec::new(), listed: Vec::new(), buffer: Vec::new() }
     }
 
-    /// Reads what is ordered, a row for each subject. What there is no time for stays empty.
-    pub fn read(&mut self, order: &Order, rows: &mut Vec<Row>) {
-        prepare(order, rows);
-        self.processes.begin();
-        self.list(order);
-        if order.groups.has(Group::Process) {
-            self.read_processes(order, rows);
-        }
-        self.processes.end();
-    }
-
-    /// The processes of every cgroup.
-    fn list(&mut self, order: &Order) {
+    /// Lists the processes of those subjects of which this is true.
+    pub fn list(&mut self, order: &Order, is_wanted: impl Fn(&Subject) -> bool) {
         self.pids.clear();
         self.listed.clear();
         for subject in &order.subjects {
-            let listed = if needs_pids(order.groups, subject) {
-                self.list_one(&subject.path, order.until)
-            } else {
-                None
+            let listed = match is_wanted(subject).then(|| self.list_one(&subject.path, order.until)) {
+                Some(Ok(listed)) => listed,
+                Some(Err(Miss::Unknown)) => Listed { is_there: true, ..Listed::default() },
+                Some(Err(Miss::Gone)) | None => Listed::default(),
             };
-            self.listed.push(listed.unwrap_or_default());
+            self.listed.push(listed);
         }
     }
 
-    fn list_one(&mut self, path: &CgroupPath, until: Instant) -> Option<Listed> {
-        let place = self.layout.cpu.or(self.layout.unified)?;
-        let file = self.layout.hierarchy(place)?.directory(path).join("cgroup.procs");
+    /// What was listed of the subject at this place.
+    pub fn of(&self, at: usize) -> Listed {
+        self.listed.get(at).cloned().unwrap_or_default()
+    }
+
+    /// The processes at a place.
+    pub fn pids(&self, place: Range<usize>) -> &[u32] {
+        self.pids.get(place).unwrap_or_default()
+    }
+
+    /// The hierarchy whose lists are read.
+    fn place(&self) -> Option<Place> {
+        self.layout.cpu.or(self.layout.unified)
+    }
+
+    fn list_one(&mut self, path: &CgroupPath, until: Instant) -> Result<Listed, Miss> {
+        let hierarchy = self.place().and_then(|place| self.layout.hierarchy(place)).ok_or(Miss::Gone)?;
+        let file = hierarchy.directory(path).join("cgroup.procs");
+        let file = rustix::fs::open(file, OFlags::RDONLY | OFlags::CLOEXEC, Permissions::empty())?;
         let begin = self.pids.len();
         let (mut count, mut all_in_sight) = (0, self.numbers_agree);
         let pids = &mut self.pids;
-        let read = stream::lines(File::open(file).ok()?, &mut self.buffer, until, |line| {
+        let read = stream::lines(file, &mut self.buffer, until, |line| {
             count += 1;
             let pid = text::whole(line).and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0);
             let has_room = pids.len() < MOST_OF_ALL && pids.len() - begin < MOST_OF_ONE;
@@ -101,38 +105,140 @@ impl TaskReader {
         if read.is_err() || !all_in_sight {
             self.pids.truncate(begin);
         }
-        read.ok()?;
-        Some(Listed { count: Some(count), pids: all_in_sight.then_some(begin..self.pids.len()) })
+        read?;
+        let pids = all_in_sight.then_some(begin..self.pids.len());
+        Ok(Listed { is_there: true, count: Some(count), pids })
+    }
+}
+
+/// Reads figures of processes.
+#[derive(Debug)]
+pub struct TaskReader {
+    layout: Layout,
+    listing: Listing,
+    cgroups: Reader,
+    processes: Processes,
+    sums: Sums,
+    networks: NetworkReader,
+}
+
+impl TaskReader {
+    /// Of the cgroups in this layout and the processes listed so.
+    pub fn new(layout: Layout, listing: Listing, processes: Processes) -> Self {
+        Self {
+            cgroups: Reader::new(layout.clone()),
+            layout,
+            listing,
+            processes,
+            sums: Sums::default(),
+            networks: NetworkReader::default(),
+        }
     }
 
-    fn read_processes(&mut self, order: &Order, rows: &mut [Row]) {
-        for at in 0..order.subjects.len() {
-            let Some((subject, figures)) = pair(order, rows, at) else { continue };
+    /// Reads what is ordered, a row for each subject. What there is no time for stays empty. What may take longest
+    /// comes last.
+    pub fn read(&mut self, order: &Order, rows: &mut Vec<Row<Box<Figures>>>) {
+        ask::prepare(order, rows, |figures| figures.get_or_insert_default().clear());
+        self.processes.begin();
+        let groups = order.groups;
+        self.listing.list(order, |subject| needs_pids(groups, subject));
+        if groups.has(Group::Sched) {
+            self.read_scheduled(order, rows);
+        }
+        if groups.has(Group::Process) {
+            self.each(order, rows, Self::read_process);
+        }
+        if [Group::Tcp, Group::Udp, Group::AdvTcp].into_iter().any(|group| groups.has(group)) {
+            self.each(order, rows, |reader, _, subject, figures| {
+                reader.networks.read(&mut reader.processes, subject, groups, order.until, figures);
+            });
+        }
+        if groups.has(Group::Process) {
+            self.each(order, rows, |reader, listed, _, figures| {
+                let found =
+                    listed.pids.clone().and_then(|pids| reader.descriptors(pids, ask::part_of(order.until)));
+                (figures.process.descriptors, figures.process.sockets) = found.unwrap_or_default();
+            });
+        }
+        self.processes.end();
+    }
+
+    /// Reads each subject that is shown, until the time is over.
+    fn each(
+        &mut self,
+        order: &Order,
+        rows: &mut [Row<Box<Figures>>],
+        read: impl Fn(&mut Self, &Listed, &Subject, &mut Figures),
+    ) {
+        for (at, (subject, row)) in order.subjects.iter().zip(rows).enumerate() {
             if Instant::now() >= order.until {
                 return;
             }
-            let count = self.listed.get(at).and_then(|listed| listed.count);
-            figures.process = ProcessFigures {
-                processes: count,
-                threads: self.threads(&subject.path, count),
-                threads_max: self.threads_max(&subject.path),
-                open_files: subject.main.and_then(|pid| self.open_files(pid, &subject.path)),
-                ..ProcessFigures::default()
-            };
+            if let Some(figures) = row.figures.as_deref_mut().filter(|_| subject.is_shown) {
+                let listed = self.listing.of(at);
+                read(self, &listed, subject, figures);
+            }
         }
-        // Descriptors may be many, so they come last, and a cgroup has a part of what time is left.
-        for at in 0..order.subjects.len() {
-            let Some((_, figures)) = pair(order, rows, at) else { continue };
-            let Some(pids) = self.listed.get(at).and_then(|listed| listed.pids.clone()) else { continue };
-            let descriptors = self.descriptors(pids, part_of(order.until));
-            (figures.process.descriptors, figures.process.sockets) = descriptors.unwrap_or_default();
+    }
+
+    /// Adds up how all processes were scheduled.
+    fn read_scheduled(&mut self, order: &Order, rows: &mut [Row<Box<Figures>>]) {
+        let place = self.listing.place();
+        self.sums.begin();
+        for subject in &order.subjects {
+            self.sums.enter(&subject.path, place.and_then(|place| *subject.ids.get(place)?));
         }
+        let mut is_whole = true;
+        for (at, subject) in order.subjects.iter().enumerate() {
+            let listed = self.listing.of(at);
+            let read = listed.pids.is_some_and(|pids| self.add_scheduled(pids, &subject.path, order.until));
+            if listed.is_there && !read {
+                self.sums.miss(&subject.path);
+                is_whole = false;
+            }
+        }
+        for (at, row) in rows.iter_mut().enumerate() {
+            if let Some(figures) = row.figures.as_deref_mut().filter(|_| self.listing.of(at).is_there) {
+                figures.scheduled = self.sums.total(&row.path);
+            }
+        }
+        if is_whole {
+            self.sums.end();
+        }
+    }
+
+    /// `false`: one of the processes is there and does not tell, or there was no time for all.
+    fn add_scheduled(&mut self, pids: Range<usize>, path: &CgroupPath, until: Instant) -> bool {
+        for &pid in self.listing.pids(pids) {
+            match self.processes.scheduled(pid) {
+                Ok((start, scheduled)) => {
+                    let grown = self.sums.grown(pid, start, scheduled);
+                    self.sums.add(path, grown);
+                }
+                Err(Miss::Gone) => {}
+                Err(Miss::Unknown) => return false,
+            }
+            if Instant::now() >= until {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn read_process(&mut self, listed: &Listed, subject: &Subject, figures: &mut Figures) {
+        figures.process = ProcessFigures {
+            processes: listed.count,
+            threads: self.threads(&subject.path, listed.count),
+            threads_max: self.threads_max(&subject.path),
+            open_files: subject.main.and_then(|pid| self.open_files(pid, &subject.path)),
+            ..ProcessFigures::default()
+        };
     }
 
     /// Descriptors of these processes, and how many of them are sockets. None if one cannot be looked at.
     fn descriptors(&mut self, pids: Range<usize>, until: Instant) -> Option<(Option<u64>, Option<u64>)> {
         let (mut all, mut sockets) = (0, Some(0));
-        for &pid in self.pids.get(pids)? {
+        for &pid in self.listing.pids(pids) {
             match self.processes.descriptors(pid, until) {
                 Ok(found) => {
                     all += found.all;
@@ -160,49 +266,19 @@ impl TaskReader {
         }
     }
 
-    /// -1 for no limit, as the reference has it.
+    /// -1 for no limit, as the reference has it. Of a process of which a runtime told a while ago, if it is still this
+    /// cgroup's.
     fn open_files(&mut self, pid: u32, path: &CgroupPath) -> Option<f64> {
         let limit = match self.processes.open_files(pid).ok()? {
             Limit::Unlimited => -1.0,
             Limit::At(number) => number as f64,
         };
-        (path.is_root() || self.is_in(pid, path)).then_some(limit)
-    }
-
-    /// Whether a process of which a runtime told a while ago is still this cgroup's.
-    fn is_in(&mut self, pid: u32, path: &CgroupPath) -> bool {
-        self.processes.cgroups(pid).is_ok_and(|told| links::names(told, path))
+        let is_in = path.is_root() || self.processes.cgroups(pid).is_ok_and(|told| links::names(told, path));
+        is_in.then_some(limit)
     }
 }
 
+/// Those that are not shown as well, for the sums of the ones above.
 fn needs_pids(groups: Groups, subject: &Subject) -> bool {
-    subject.is_shown && groups.has(Group::Process)
-}
-
-/// A row for each subject, with what rows of an earlier run left of memory.
-fn prepare(order: &Order, rows: &mut Vec<Row>) {
-    rows.truncate(order.subjects.len());
-    for (row, subject) in rows.iter_mut().zip(&order.subjects) {
-        row.path = subject.path.clone();
-        **row.figures.get_or_insert_default() = Figures::default();
-    }
-    rows.extend(
-        order
-            .subjects
-            .iter()
-            .skip(rows.len())
-            .map(|subject| Row { path: subject.path.clone(), figures: Some(Box::default()) }),
-    );
-}
-
-/// A subject that is shown, with its figures.
-fn pair<'a>(order: &'a Order, rows: &'a mut [Row], at: usize) -> Option<(&'a Subject, &'a mut Figures)> {
-    let subject = order.subjects.get(at).filter(|subject| subject.is_shown)?;
-    Some((subject, rows.get_mut(at)?.figures.as_deref_mut()?))
-}
-
-/// The end of one cgroup's part of the time that is left.
-fn part_of(until: Instant) -> Instant {
-    let now = Instant::now();
-    now + until.saturating_duration_since(now) / 4
+    groups.has(Group::Sched) || (subject.is_shown && groups.has(Group::Process))
 }

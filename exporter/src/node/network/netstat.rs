@@ -9,7 +9,7 @@ use crate::{
     node::names::{Names, family_name, number},
     source::{
         file::{KeptFile, Serves},
-        text,
+        protocols, text,
     },
 };
 
@@ -69,7 +69,7 @@ impl Collector for Netstat {
         const WANTED: &str = "each protocol's names and whole numbers";
         let Self { tables, snmp6, fields, names } = self;
         for (file, table) in tables {
-            let written = table.write(file.read()?, fields.as_ref(), page);
+            let written = write_table(table, file.read()?, fields.as_ref(), page);
             written.ok_or_else(|| Failure::unreadable(file.path(), WANTED))?;
         }
         match snmp6.read() {
@@ -91,78 +91,17 @@ fn name_of(protocol: &[u8], name: &[u8], wanted: Option<&Regex>) -> Option<Strin
     is_wanted.then(|| family_name("node_netstat_", &words))
 }
 
-/// A file of pairs of lines, a protocol's names above their values. Hundreds of names stay what they are and few are
-/// wanted, so a line of them is compared as a whole.
-#[derive(Default)]
-struct Table {
-    rows: Vec<Row>,
-    /// Kept for its memory.
-    values: Vec<Value>,
-}
+/// The families by column, for those that are wanted.
+type Table = protocols::Table<String, Value>;
 
-struct Row {
-    names: Vec<u8>,
-    /// By column: the family's name if it is wanted.
-    families: Vec<Option<String>>,
-}
-
-impl Table {
-    /// `None` where a line of names is not followed by one of as many values for the same protocol; nothing is written
-    /// then. `None` as well at the first value that is no number; what comes before it is written.
-    fn write(&mut self, text: &[u8], wanted: Option<&Regex>, page: &mut Page) -> Option<()> {
-        let all_numbers = self.read(text, wanted)?;
-        let families = self.rows.iter().flat_map(|row| &row.families);
-        for (family, value) in families.zip(&self.values) {
-            if let Some(name) = family {
-                page.named(&COUNTER, name).plain(*value);
-            }
-        }
-        all_numbers.then_some(())
+/// `None` where a line of names is not followed by one of as many values for the same protocol; nothing is written then.
+/// `None` as well at the first value that is no number; what comes before it is written.
+fn write_table(table: &mut Table, text: &[u8], wanted: Option<&Regex>, page: &mut Page) -> Option<()> {
+    let all_numbers = table.read(text, |protocol, name| name_of(protocol, name, wanted), number)?;
+    for (name, value) in table.cells() {
+        page.named(&COUNTER, name).plain(*value);
     }
-
-    /// The values up to the first that is no number; tells whether all are.
-    fn read(&mut self, text: &[u8], wanted: Option<&Regex>) -> Option<bool> {
-        self.values.clear();
-        let mut all_numbers = true;
-        let mut lines = text::lines(text);
-        let mut place = 0;
-        while let Some(names) = lines.next() {
-            let mut fields = text::fields(lines.next()?);
-            let protocol = fields.next().filter(|word| word.ends_with(b":"))?;
-            let row = self.row(place, names, wanted)?;
-            if !row.names.starts_with(protocol) {
-                return None;
-            }
-            let columns = row.families.len();
-            let mut count = 0;
-            for field in fields {
-                count += 1;
-                match number(field).filter(|_| all_numbers) {
-                    Some(value) => self.values.push(value),
-                    None => all_numbers = false,
-                }
-            }
-            if count != columns {
-                return None;
-            }
-            place += 1;
-        }
-        self.rows.truncate(place);
-        Some(all_numbers)
-    }
-
-    /// What is known of the line of names at this place. `None` if it does not begin with a protocol.
-    fn row(&mut self, place: usize, names: &[u8], wanted: Option<&Regex>) -> Option<&Row> {
-        if self.rows.get(place).is_none_or(|row| row.names != names) {
-            let mut fields = text::fields(names);
-            let protocol = fields.next()?.strip_suffix(b":")?;
-            let families = fields.map(|name| name_of(protocol, name, wanted)).collect();
-            // A file that has changed its shape is learnt anew from here on.
-            self.rows.truncate(place);
-            self.rows.push(Row { names: names.to_vec(), families });
-        }
-        self.rows.get(place)
-    }
+    all_numbers.then_some(())
 }
 
 /// `None` at the first value that is no number.
@@ -209,7 +148,7 @@ mod tests {
         let (mut table, wanted) = (Table::default(), Regex::new(wanted).expect("is a pattern"));
         let mut write = || {
             let mut page = Page::default();
-            let succeeded = table.write(text, Some(&wanted), &mut page).is_some();
+            let succeeded = write_table(&mut table, text, Some(&wanted), &mut page).is_some();
             (succeeded, samples(&page))
         };
         let first = write();
@@ -239,7 +178,7 @@ mod tests {
             ("", ""),
         ] {
             let mut page = Page::default();
-            table.write(text.as_bytes(), None, &mut page).expect("is in order");
+            write_table(&mut table, text.as_bytes(), None, &mut page).expect("is in order");
             assert_eq!(samples(&page), expected);
         }
     }
