@@ -209,7 +209,8 @@ fn write_process(tree: &Tree) {
     let process = format!("proc/{PID}");
     let cgroup = format!("3:memory:{PATH}\n0::{PATH}\n");
     tree.write(&process, &[("cgroup", &cgroup), ("limits", LIMITS)]);
-    tree.write(&process, &[("schedstat", "53643567 479424566378 984285\n")]);
+    let stat = format!("{PID} (a) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 7 0 0\n");
+    tree.write(&process, &[("schedstat", "53643567 479424566378 984285\n"), ("stat", &stat)]);
     tree.write(&format!("{process}/task/{PID}"), &[("schedstat", "53643567 479424566378 984285\n")]);
     tree.write(&format!("{process}/ns"), &[("net", "")]);
     tree.write("proc/1/ns", &[("net", "")]);
@@ -254,10 +255,22 @@ const NETSTAT: &str = "TcpExt: TW DelayedACKs DelayedACKLocked DelayedACKLost TC
                        TCPFastRetrans TCPSlowStartRetrans TCPTimeouts TCPLossProbes TCPLossProbeRecovery \
                        TCPRenoRecoveryFail TCPSackRecoveryFail TCPDSACKOldSent TCPDSACKOfoSent TCPDSACKRecv \
                        TCPDSACKOfoRecv TCPAbortOnData TCPAbortOnClose TCPDSACKIgnoredNoUndo TCPSackShifted \
-                       TCPSackMerged TCPSackShiftFallback TCPSynRetrans TCPOrigDataSent\n\
+                       TCPSackMerged TCPSackShiftFallback TCPSynRetrans TCPOrigDataSent \
+                       EmbryonicRsts IPReversePathFilter ListenDrops ListenOverflows LockDroppedIcmps OfoPruned \
+                       OutOfWindowIcmps PAWSActive PAWSEstab PFMemallocDrop PruneCalled RcvPruned \
+                       SyncookiesFailed SyncookiesRecv SyncookiesSent TCPAbortFailed TCPAbortOnLinger \
+                       TCPAbortOnMemory TCPAbortOnTimeout TCPBacklogDrop TCPDeferAcceptDrop TCPDSACKIgnoredOld \
+                       TCPFACKReorder TCPFastOpenActive TCPFastOpenActiveFail TCPFastOpenCookieReqd \
+                       TCPFastOpenListenOverflow TCPFastOpenPassive TCPFastOpenPassiveFail TCPLostRetransmit \
+                       TCPMD5Failure TCPMD5NotFound TCPMD5Unexpected TCPMemoryPressures \
+                       TCPMemoryPressuresChrono TCPMinTTLDrop TCPRcvCollapsed TCPReqQFullDoCookies \
+                       TCPReqQFullDrop TCPRetransFail TCPSACKDiscard TCPSACKReneging TCPSpuriousRTOs \
+                       TCPTimeWaitOverflow TWKilled TWRecycled\n\
                        TcpExt: 10436427 503975 90 18843 56096478 24251339 21490641 3519 159 11 839 3 2361 3 33 \
                        61374 43414 60 729 11794 290832 27422 88648 401 394 2 15633 1 83680 10 8 7 71885 2 6 298 \
-                       988 130698387\n";
+                       988 130698387 \
+                       0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 \
+                       0 0\n";
 
 /// The machine of the reference's test. It has four CPUs in one core, and eight cores in its nodes: its figures are not
 /// of one machine, so the nodes are in a tree of their own.
