@@ -8,6 +8,7 @@ pub mod cgroup;
 pub mod containerd;
 pub mod cri;
 pub mod dbus;
+pub mod disk;
 pub mod docker;
 pub mod exporter;
 pub mod guest;

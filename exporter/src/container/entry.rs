@@ -20,6 +20,7 @@ use crate::{
 
 use super::{
     disk::Disk,
+    disk_io::DiskCounts,
     identity,
     kernel::SocketCount,
     network::{Interface, Network},
@@ -91,6 +92,8 @@ pub struct Entry {
     pub numa: NumaPages,
     /// How long its tasks waited for CPU, memory and disks.
     pub pressure: [Option<Pressure>; 3],
+    /// What it does with block devices.
+    pub io: DiskCounts,
     /// Tasks killed for want of memory.
     pub kills: Kills,
     /// Its network interfaces.
@@ -147,6 +150,7 @@ impl Entry {
             huge_pages: Vec::new(),
             numa: NumaPages::default(),
             pressure: [None; 3],
+            io: DiskCounts::default(),
             kills: Kills::default(),
             interfaces: Vec::new(),
             disks: Vec::new(),
@@ -166,6 +170,7 @@ impl Entry {
     pub fn born_again_in(&mut self, place: Place, layout: &Layout) {
         self.files = Files::default();
         self.huge_pages.clear();
+        self.io = DiskCounts::default();
         if self.leaving.take().is_some() {
             self.made = 0;
         }

@@ -7,9 +7,11 @@ use std::{
 
 use super::{
     accuracy::Accuracy,
+    disk_io::DiskReader,
     entry::Entry,
     group::{Group, Groups},
     kernel::Counts,
+    reads_disks,
     roster::Roster,
     tally::Tally,
     usage::Count,
@@ -46,6 +48,7 @@ pub struct FigureReader {
     accuracy: Accuracy,
     kills: Killings,
     huge_sizes: Vec<Size>,
+    disks: DiskReader,
 }
 
 impl FigureReader {
@@ -60,6 +63,7 @@ impl FigureReader {
             accuracy: Accuracy::default(),
             kills: Killings::new(&paths.procfs),
             huge_sizes: hugetlb::sizes(&paths.sysfs),
+            disks: DiskReader::new(paths),
         }
     }
 
@@ -102,6 +106,9 @@ impl FigureReader {
         self.accuracy.begin();
         let by_count = self.goes_by_count();
         let killed = groups.has(Group::Oom) && self.kills.happened();
+        if self.reads_disks(groups) {
+            self.disks.begin(&mut self.reader, &self.opener);
+        }
         let mut overdue = false;
         for entry in roster.living.values_mut() {
             if let Some(since) = entry.leaving {
@@ -140,6 +147,10 @@ impl FigureReader {
             }
         }
         overdue
+    }
+
+    fn reads_disks(&self, groups: Groups) -> bool {
+        self.opener.wanted.io && reads_disks(groups)
     }
 
     /// The files are gone and its death is still to be told: what it used since they were read is known.
@@ -189,6 +200,9 @@ impl FigureReader {
         }
         if groups.has(Group::Pressure) {
             entry.pressure = self.reader.pressure(&entry.files, &entry.path)?;
+        }
+        if self.reads_disks(groups) {
+            self.disks.read(&mut self.reader, &self.opener, entry);
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! The groups of `container_*` and `machine_*`, as `collect[]=container.GROUP` names them.
 
 use super::{
-    advtcp, cpu, cpuset, disk, hugetlb, life, machine, memory, memory_events, memory_numa, network, oom,
-    percpu, pressure, process, referenced, sched, scheduled, socket, spec, tcp, udp,
+    advtcp, cpu, cpuset, disk, disk_io, hugetlb, life, machine, memory, memory_events, memory_numa, network,
+    oom, percpu, pressure, process, referenced, sched, scheduled, socket, spec, tcp, udp,
 };
 use crate::metric::Family;
 
@@ -82,6 +82,8 @@ pub static GROUPS: &[&GroupDescriptor] = &[
     &cpuset::GROUP,
     &hugetlb::GROUP,
     &memory_numa::GROUP,
+    &disk_io::GROUP,
+    &disk_io::discards::GROUP,
 ];
 
 /// A group.
@@ -134,6 +136,10 @@ pub enum Group {
     Hugetlb,
     /// Pages by node.
     MemoryNuma,
+    /// Block devices.
+    DiskIo,
+    /// What was discarded of them.
+    DiskDiscards,
 }
 
 /// A set of groups.
@@ -223,6 +229,8 @@ mod tests {
             ("cpuset", Group::Cpuset),
             ("hugetlb", Group::Hugetlb),
             ("memory_numa", Group::MemoryNuma),
+            ("disk_io", Group::DiskIo),
+            ("disk_discards", Group::DiskDiscards),
         ] {
             let one = Groups::named(name).unwrap();
             assert!(one.has(group) && Groups::ALL.has(group) && !Groups::NONE.has(group), "{name}");

@@ -11,6 +11,7 @@ mod cpu;
 mod cpuset;
 mod discovery;
 mod disk;
+mod disk_io;
 mod entry;
 mod figures;
 mod group;
@@ -185,6 +186,7 @@ impl ContainerHalf {
             pressure: settings.groups.has(Group::Pressure)
                 && (layout.mode == Mode::V2 || settings.named.has(Group::Pressure)),
             by_cpu: settings.groups.has(Group::PerCpu),
+            io: reads_disks(settings.groups),
         };
         let opener = Opener { layout: layout.clone(), keep_below: descriptors_for_cgroups(), wanted };
         let (post, inbox) = Discovery::post().map_err(ContainerError::Thread)?;
@@ -307,6 +309,12 @@ impl ContainerHalf {
         if groups.has(Group::MemoryNuma) {
             self.memory_numa.write(page, &roster, now);
         }
+        if groups.has(Group::DiskIo) {
+            disk_io::write(page, &roster, now);
+        }
+        if groups.has(Group::DiskDiscards) {
+            disk_io::discards::write(page, &roster, now);
+        }
         if groups.has(Group::Oom) {
             oom::write(page, &roster, now);
         }
@@ -363,6 +371,11 @@ pub fn rights(groups: Groups) -> CapabilitySet {
     // To what a descriptor of another process leads, and which of its memory it has touched.
     let looks_within = groups.has(Group::Process) || groups.has(Group::ReferencedMemory);
     if looks_within { CapabilitySet::SYS_PTRACE } else { CapabilitySet::empty() }
+}
+
+/// Whether any of the groups needs what is told of block devices.
+fn reads_disks(groups: Groups) -> bool {
+    groups.has(Group::DiskIo) || groups.has(Group::DiskDiscards)
 }
 
 /// Who is asked for names, and what is shown of them.

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 /// More than any file of /proc or /sys that is read whole.
 const LARGEST: usize = 64 << 20;
 const FIRST: usize = 4096;
@@ -117,6 +119,15 @@ impl KeptFile {
                 Err(self.error("pread", error))
             }
         }
+    }
+
+    /// Whether the kernel says that a list of mounts is another one since this was asked last. Never of a file that is
+    /// not open, or that tells no news.
+    pub fn has_news(&self) -> bool {
+        let Some(file) = &self.file else { return false };
+        let mut waits = [PollFd::new(file, PollFlags::PRI)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut waits, Some(&now)).is_ok_and(|ready| ready > 0)
     }
 
     fn fill(&mut self) -> io::Result<usize> {

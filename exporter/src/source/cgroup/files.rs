@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use super::{
     CgroupPath, Controller, Hierarchy, Layout,
+    io_files::IoFiles,
     reading::{self, CpuFigures, MemoryEvents, MemoryFigures, MemoryStat, Pressure, Throttling},
 };
 use crate::source::text;
@@ -67,11 +68,13 @@ pub struct Wanted {
     pub pressure: bool,
     /// Of CPU time by processor.
     pub by_cpu: bool,
+    /// Of block devices.
+    pub io: bool,
 }
 
 impl Wanted {
     /// Every kind.
-    pub const ALL: Self = Self { pressure: true, by_cpu: true };
+    pub const ALL: Self = Self { pressure: true, by_cpu: true, io: true };
 }
 
 impl Name {
@@ -119,12 +122,30 @@ impl Name {
 pub struct Gone;
 
 #[derive(Debug, Default)]
-enum Kept {
+pub(super) enum Kept {
     #[default]
     Absent,
     Open(File),
     /// There, but there was no descriptor left: opened for each reading.
     Unkept,
+}
+
+impl Kept {
+    fn open(file: &Path, keep_below: i32) -> Self {
+        match File::open(file) {
+            Ok(file) => Self::of(file, keep_below),
+            Err(error) if is_exhausted(&error) => Self::Unkept,
+            Err(_) => Self::Absent,
+        }
+    }
+
+    pub(super) fn of(file: File, keep_below: i32) -> Self {
+        if file.as_raw_fd() < keep_below { Self::Open(file) } else { Self::Unkept }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self, Self::Open(_))
+    }
 }
 
 /// Which files are opened, and where.
@@ -142,6 +163,7 @@ pub struct Opener {
 #[derive(Debug, Default)]
 pub struct Files {
     kept: [Kept; ALL.len()],
+    pub(super) io: IoFiles,
 }
 
 impl Files {
@@ -149,22 +171,18 @@ impl Files {
     /// is not below the bound is opened anew for each reading.
     pub fn open(&mut self, opener: &Opener, path: &CgroupPath) {
         for (name, kept) in ALL.into_iter().zip(&mut self.kept) {
-            if matches!(kept, Kept::Open(_)) || !name.is_wanted(opener.wanted) {
+            if kept.is_open() || !name.is_wanted(opener.wanted) {
                 continue;
             }
             let Some(file) = file_path(&opener.layout, path, name) else { continue };
-            *kept = match File::open(file) {
-                Ok(file) if file.as_raw_fd() < opener.keep_below => Kept::Open(file),
-                Ok(_) => Kept::Unkept,
-                Err(error) if is_exhausted(&error) => Kept::Unkept,
-                Err(_) => Kept::Absent,
-            };
+            *kept = Kept::open(&file, opener.keep_below);
         }
+        self.io.look_again();
     }
 
     /// How many descriptors are held.
     pub fn held(&self) -> usize {
-        self.kept.iter().filter(|kept| matches!(kept, Kept::Open(_))).count()
+        self.kept.iter().filter(|kept| kept.is_open()).count() + self.io.held()
     }
 
     /// Whether the cgroup has the memory controller.
@@ -183,7 +201,7 @@ fn file_path(layout: &Layout, path: &CgroupPath, name: Name) -> Option<std::path
     (!file.is_empty()).then(|| hierarchy.directory(path).join(file))
 }
 
-fn is_exhausted(error: &io::Error) -> bool {
+pub(super) fn is_exhausted(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
@@ -192,8 +210,8 @@ fn is_exhausted(error: &io::Error) -> bool {
 pub struct Reader {
     layout: Layout,
     ticks_per_second: u64,
-    buffer: Vec<u8>,
-    reads: u64,
+    pub(super) buffer: Vec<u8>,
+    pub(super) reads: u64,
 }
 
 impl Reader {
@@ -429,7 +447,7 @@ fn gone_or_none<T>(error: &io::Error, file: &Path) -> Result<Option<T>, Gone> {
     Ok(None)
 }
 
-fn fill(file: &File, buffer: &mut Vec<u8>) -> io::Result<usize> {
+pub(super) fn fill(file: &File, buffer: &mut Vec<u8>) -> io::Result<usize> {
     loop {
         match file.read_at(buffer, 0) {
             Ok(length) if length < buffer.len() => return Ok(length),

@@ -2,6 +2,8 @@
 
 pub mod files;
 pub mod hugetlb;
+pub mod io;
+pub mod io_files;
 pub mod layout;
 pub mod numa;
 mod path;
