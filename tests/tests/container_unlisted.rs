@@ -187,3 +187,65 @@ fn what_nobody_asks_for_is_not_there() {
         assert!(half.page_of(&[group]).value(name, &[("id", "/a")]).is_some(), "{group}");
     }
 }
+
+#[test]
+fn nodes_cores_and_caches_of_the_machine() {
+    let tree = Tree::v2();
+    let write = |file: &str, text: &str| {
+        let (folder, name) = file.rsplit_once('/').unwrap();
+        tree.write(&format!("sys/devices/system/{folder}"), &[(name, text)]);
+    };
+    for (cpu, node, core) in [(0, 0, 0), (1, 0, 0), (2, 1, 4), (3, 1, 4)] {
+        let folder = format!("node/node{node}/cpu{cpu}");
+        write(&format!("{folder}/topology/core_id"), &format!("{core}\n"));
+        let pair = if node == 0 { "0-1" } else { "2-3" };
+        for (index, level, kind, size) in [
+            (0, 1, "Data", "32K"),
+            (1, 1, "Instruction", "32K"),
+            (2, 2, "Unified", "256K"),
+            (3, 3, "Unified", "8192K"),
+        ] {
+            let cache = format!("{folder}/cache/index{index}");
+            write(&format!("{cache}/level"), &format!("{level}\n"));
+            write(&format!("{cache}/type"), &format!("{kind}\n"));
+            write(&format!("{cache}/size"), &format!("{size}\n"));
+            write(&format!("{cache}/shared_cpu_list"), &format!("{pair}\n"));
+        }
+    }
+    write("node/node0/meminfo", "Node 0 MemTotal:       32817192 kB\nNode 0 MemFree: 1 kB\n");
+    write("node/node1/hugepages/hugepages-2048kB/nr_hugepages", "4\n");
+    write("node/node1/hugepages/hugepages-1048576kB/nr_hugepages", "2\n");
+    write("node/node0/distance", "10 12\n");
+    write("node/node1/distance", "12 10\n");
+    let mut half = tree.half(&settings(), None);
+    let page = half.page_of(&["cpu_topology"]);
+    let rows = |page: &Page, name: &str, labels: &[(&str, &str)]| {
+        page.matching(name, labels).map(|row| row.value).collect::<Vec<_>>()
+    };
+    let caches = "machine_cpu_cache_capacity_bytes";
+    for (labels, value) in [
+        (&[("node_id", "0"), ("core_id", "0"), ("level", "1"), ("type", "Data")][..], 32_768.0),
+        (&[("node_id", "0"), ("core_id", "0"), ("level", "1"), ("type", "Instruction")], 32_768.0),
+        (&[("node_id", "1"), ("core_id", "4"), ("level", "2"), ("type", "Unified")], 262_144.0),
+        (&[("node_id", "1"), ("level", "3"), ("type", "Unified"), ("machine_id", "m-1")], 8_388_608.0),
+    ] {
+        assert_eq!(rows(&page, caches, labels), [value], "{labels:?}");
+    }
+    assert_eq!(rows(&page, caches, &[]).len(), 8);
+    let thread = [("node_id", "1"), ("core_id", "4"), ("thread_id", "3")];
+    assert_eq!(rows(&page, "machine_thread_siblings_count", &thread), [2.0]);
+    assert_eq!(rows(&page, "machine_thread_siblings_count", &[]).len(), 4);
+    assert_eq!(rows(&page, "machine_node_memory_capacity_bytes", &[]), [33_604_804_608.0]);
+    assert_eq!(rows(&page, "machine_node_distance", &[("node_id", "0"), ("target_node_id", "1")]), [12.0]);
+    assert_eq!(rows(&page, "machine_node_distance", &[]).len(), 4);
+    assert_eq!(rows(&page, "machine_node_hugepages_count", &[("page_size", "2048")]), [4.0]);
+    assert_eq!(rows(&page, "machine_node_hugepages_count", &[("page_size", "1048576")]), [2.0]);
+
+    // One goes offline, and pages are given back.
+    write("cpu/online", "0-2\n");
+    write("node/node1/hugepages/hugepages-2048kB/nr_hugepages", "3\n");
+    let page = half.page_of(&["cpu_topology"]);
+    assert_eq!(rows(&page, "machine_thread_siblings_count", &[("thread_id", "2")]), [1.0]);
+    assert_eq!(rows(&page, "machine_thread_siblings_count", &[]).len(), 3);
+    assert_eq!(rows(&page, "machine_node_hugepages_count", &[("page_size", "2048")]), [3.0]);
+}

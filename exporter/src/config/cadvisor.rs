@@ -94,6 +94,7 @@ pub static FLAGS: &[CadvisorFlag] = &[
     means("containerd_env_metadata_whitelist", Kind::Text, "", "LIST", "Older name of the same"),
     means("disable_metrics", Kind::Text, "", "LIST", "Groups to leave out, in cAdvisor's words"),
     means("enable_metrics", Kind::Text, "", "LIST", "Of cAdvisor's groups only these"),
+    means("enable_load_reader", Kind::Switch, "false", "", "Count tasks by state, and load (cgroup v1)"),
     means("version", Kind::Switch, "false", "", "Print the version and end"),
     means("machine_id_file", Kind::Text, "", "LIST", "Files that may hold the machine's id"),
     means("boot_id_file", Kind::Text, "", "LIST", "Files that may hold this boot's id"),
@@ -166,7 +167,6 @@ pub static FLAGS: &[CadvisorFlag] = &[
     idle("collector_cert", Kind::Text, ABSENT),
     idle("collector_key", Kind::Text, ABSENT),
     idle("container_hints", Kind::Text, ABSENT),
-    idle("enable_load_reader", Kind::Switch, ABSENT),
     idle("perf_events_config", Kind::Text, ABSENT),
     idle("max_procs", Kind::Whole, "the number of threads is fixed"),
 ];

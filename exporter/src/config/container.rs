@@ -122,8 +122,7 @@ impl ContainerSettings {
 }
 
 /// Words of cAdvisor's that no group here answers to.
-const NOT_HERE: &[&str] =
-    &["accelerator", "app", "cpuLoad", "cpu_topology", "diskIO", "perf_event", "resctrl"];
+const NOT_HERE: &[&str] = &["accelerator", "app", "diskIO", "perf_event", "resctrl"];
 
 /// The groups that are on, and those of them that a flag names. As with cAdvisor, a list of those to leave out stands in place of the default one, and so
 /// turns on what is off by default.
@@ -137,7 +136,11 @@ fn groups(flags: &FlagValues) -> Result<(Groups, Groups), ConfigError> {
     } else {
         Groups::which(|group| group.on == On::ByDefault)
     };
-    let added = listed_groups(flags, "container.add")?;
+    // The reference's readings of load need a flag besides the word, which alone gives nothing but zeros there.
+    let load = Groups::which(|group| group.words.contains(&"cpuLoad"));
+    let is_on = flags.is_on("enable_load_reader") && (on.is_empty() || !on.both(load).is_empty());
+    let load = if is_on { load.without(off) } else { Groups::NONE };
+    let added = listed_groups(flags, "container.add")?.with(load);
     Ok((chosen.with(added), on.with(added)))
 }
 
@@ -265,6 +268,17 @@ mod tests {
         let only = groups("--enable_metrics=cpu,app --disable_metrics=cpu");
         assert_eq!(only, of(&["cpu"]).with(Groups::which(|group| group.words.is_empty())));
         assert_eq!(groups("--enable_metrics="), defaults);
+        let load = of(&["cpuLoad"]);
+        for line in ["", "--disable_metrics=disk", "--enable_metrics=cpuLoad"] {
+            assert!(groups(&format!("--enable_load_reader {line}")).both(load) == load, "{line}");
+        }
+        for line in [
+            "",
+            "--enable_load_reader --disable_metrics=cpuLoad",
+            "--enable_load_reader --enable_metrics=cpu",
+        ] {
+            assert!(groups(line).both(load).is_empty(), "{line}");
+        }
         assert_eq!(groups("--disable_metrics=pressure --container.add=pressure"), all_but_named);
         for line in
             ["--disable_metrics=cpus", "--enable_metrics=CPU", "--disable_metrics=tcp,x", "--container.add=y"]

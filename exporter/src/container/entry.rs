@@ -19,6 +19,7 @@ use crate::{
 };
 
 use super::{
+    cpu_load::Load,
     disk::Disk,
     disk_io::DiskCounts,
     identity,
@@ -86,6 +87,8 @@ pub struct Entry {
     pub memory_events: Option<MemoryEvents>,
     /// 1 if its memory moves along to other nodes; none unless that is asked for, or without version 1's controller.
     pub migrates: Option<u64>,
+    /// Its tasks and their load; none unless that is asked for.
+    pub load: Option<Load>,
     /// Its huge pages of each size; empty unless they are asked for.
     pub huge_pages: Vec<Option<HugePages>>,
     /// Its pages by node; empty unless they are asked for.
@@ -147,6 +150,7 @@ impl Entry {
             memory: None,
             memory_events: None,
             migrates: None,
+            load: None,
             huge_pages: Vec::new(),
             numa: NumaPages::default(),
             pressure: [None; 3],
@@ -171,6 +175,7 @@ impl Entry {
         self.files = Files::default();
         self.huge_pages.clear();
         self.io = DiskCounts::default();
+        self.load = None;
         if self.leaving.take().is_some() {
             self.made = 0;
         }

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     accuracy::Accuracy,
+    cpu_load::LoadReader,
     disk_io::DiskReader,
     entry::Entry,
     group::{Group, Groups},
@@ -49,6 +50,7 @@ pub struct FigureReader {
     kills: Killings,
     huge_sizes: Vec<Size>,
     disks: DiskReader,
+    load: LoadReader,
 }
 
 impl FigureReader {
@@ -64,6 +66,7 @@ impl FigureReader {
             kills: Killings::new(&paths.procfs),
             huge_sizes: hugetlb::sizes(&paths.sysfs),
             disks: DiskReader::new(paths),
+            load: LoadReader::default(),
         }
     }
 
@@ -191,6 +194,10 @@ impl FigureReader {
         if groups.has(Group::Cpuset) {
             let file = self.reader.rare(Controller::Cpuset, &entry.path, "cpuset.memory_migrate");
             entry.migrates = file.and_then(text::only);
+        }
+        if groups.has(Group::CpuLoad) {
+            let before = entry.load.take();
+            entry.load = self.load.read(&self.opener.layout, &entry.path, before.as_ref(), Instant::now());
         }
         if groups.has(Group::Hugetlb) {
             self.read_huge_pages(entry);

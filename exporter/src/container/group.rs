@@ -1,8 +1,9 @@
 //! The groups of `container_*` and `machine_*`, as `collect[]=container.GROUP` names them.
 
 use super::{
-    advtcp, cpu, cpuset, disk, disk_io, hugetlb, life, machine, memory, memory_events, memory_numa, network,
-    oom, percpu, pressure, process, referenced, sched, scheduled, socket, spec, tcp, udp,
+    advtcp, cpu, cpu_load, cpu_topology, cpuset, disk, disk_io, hugetlb, life, machine, memory,
+    memory_events, memory_numa, network, oom, percpu, pressure, process, referenced, sched, scheduled,
+    socket, spec, tcp, udp,
 };
 use crate::metric::Family;
 
@@ -78,6 +79,8 @@ pub static GROUPS: &[&GroupDescriptor] = &[
     &scheduled::SWITCHES,
     &scheduled::CPU_COUNTED,
     &percpu::GROUP,
+    &cpu_topology::GROUP,
+    &cpu_load::GROUP,
     &disk::GROUP,
     &cpuset::GROUP,
     &hugetlb::GROUP,
@@ -128,6 +131,10 @@ pub enum Group {
     CpuCounted,
     /// CPU time by processor.
     PerCpu,
+    /// Nodes, cores and caches of the machine.
+    CpuTopology,
+    /// Tasks by state, and load.
+    CpuLoad,
     /// File systems.
     Disk,
     /// Nodes of memory that a container may use.
@@ -225,6 +232,8 @@ mod tests {
             ("switches", Group::Switches),
             ("cpu_counted", Group::CpuCounted),
             ("percpu", Group::PerCpu),
+            ("cpu_topology", Group::CpuTopology),
+            ("cpu_load", Group::CpuLoad),
             ("disk", Group::Disk),
             ("cpuset", Group::Cpuset),
             ("hugetlb", Group::Hugetlb),

@@ -114,6 +114,11 @@ impl Machine {
         }
     }
 
+    /// The labels of all that is of the machine.
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
     /// When the machine was started, in seconds since 1970, rounded down to the minute.
     pub fn boot_time(&self) -> i64 {
         let stat = std::fs::read(&self.stat).unwrap_or_default();

@@ -8,6 +8,8 @@ mod advtcp;
 mod bpf;
 mod census;
 mod cpu;
+mod cpu_load;
+mod cpu_topology;
 mod cpuset;
 mod discovery;
 mod disk;
@@ -72,6 +74,7 @@ use crate::{
 };
 
 use census::{Census, Host};
+use cpu_topology::CpuTopology;
 use discovery::{Discovery, Post};
 use disk::Disks;
 use figures::FigureReader;
@@ -130,6 +133,8 @@ pub struct ContainerHalf {
     memory: memory::Writer,
     hugetlb: hugetlb::Writer,
     memory_numa: memory_numa::Writer,
+    cpu_topology: CpuTopology,
+    cpu_load: cpu_load::Writer,
     network: network::Writer,
     scheduled: scheduled::Writer,
     memory_is_unified: bool,
@@ -202,6 +207,8 @@ impl ContainerHalf {
             roster,
             hugetlb: hugetlb::Writer::new(figures.huge_sizes()),
             memory_numa: memory_numa::Writer::default(),
+            cpu_topology: CpuTopology::new(machine.labels(), paths.sysfs.clone()),
+            cpu_load: cpu_load::Writer::new(),
             figures,
             machine,
             cpu: cpu::Writer::new(wanted.by_cpu && layout.cpuacct != layout.unified),
@@ -262,6 +269,9 @@ impl ContainerHalf {
         if groups.has(Group::Machine) {
             self.machine.write(page, memory.map(|(memory, _)| memory));
         }
+        if groups.has(Group::CpuTopology) {
+            self.cpu_topology.write(page);
+        }
         page.family(&SCRAPE_ERROR).plain(0_u64);
         let sources = Sources {
             interfaces,
@@ -302,6 +312,9 @@ impl ContainerHalf {
         }
         if groups.has(Group::Cpuset) {
             cpuset::write(page, &roster, now);
+        }
+        if groups.has(Group::CpuLoad) {
+            self.cpu_load.write(page, &roster, now);
         }
         if groups.has(Group::Hugetlb) {
             self.hugetlb.write(page, &roster, now);

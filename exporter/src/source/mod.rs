@@ -27,6 +27,7 @@ pub mod mountstats;
 pub mod netdev;
 pub mod netlink;
 pub mod nfs;
+pub mod nodes;
 pub mod ntp;
 pub mod os_release;
 pub mod perf;

@@ -55,6 +55,25 @@ impl Generic {
         folded.map(Some)
     }
 
+    /// What `take` makes of the one message that answers. The command is asked with `attributes`. `None` where the
+    /// kernel has no such family.
+    pub fn one<T>(
+        &mut self,
+        (name, command): (&'static str, u8),
+        attributes: &[u8],
+        take: impl FnOnce(Attributes<'_>) -> T,
+    ) -> Result<Option<T>, Error> {
+        let Some(family) = self.family()? else { return Ok(None) };
+        self.talk.begin(family, 0, &[&[command, 1, 0, 0], attributes].concat());
+        let answered = self.talk.exchange(Question { name, answer: family, is_single: true });
+        self.family = answered.as_ref().map_or(None, |_| Some(family));
+        answered?;
+        let mut messages = Messages(self.talk.answered()).map_while(Result::ok);
+        let answer = messages.find(|message| message.kind == family);
+        let answer = answer.ok_or(Error::Malformed { request: name })?;
+        Ok(Some(take(Attributes(answer.body.get(HEADER..).unwrap_or_default()))))
+    }
+
     fn family(&mut self) -> Result<Option<u16>, Error> {
         if self.family.is_some() {
             return Ok(self.family);

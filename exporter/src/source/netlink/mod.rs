@@ -19,6 +19,7 @@ mod qdiscs;
 #[cfg(test)]
 mod recorded;
 mod routes;
+mod taskstats;
 mod tcp;
 
 use std::io;
@@ -32,6 +33,7 @@ pub use neighbours::Neighbours;
 pub use nl80211::{Network, Station, Wireless, WirelessInterface};
 pub use qdiscs::{QdiscCounts, Qdiscs, RootQdisc};
 pub use routes::{Route, Routes};
+pub use taskstats::{TaskCounter, TaskStates};
 pub use tcp::{TCP_STATES, TcpReader, TcpSockets};
 
 /// What went wrong between us and netlink.
@@ -92,6 +94,7 @@ pub fn fuzz(answer: &[u8]) {
         qdiscs::fuzz(body);
         routes::fuzz(body);
         tcp::fuzz(body);
+        taskstats::fuzz(body);
         ethtool::fuzz(body);
         generic::fuzz(body);
         nl80211::fuzz(body);
