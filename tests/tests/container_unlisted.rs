@@ -227,7 +227,10 @@ fn nodes_cores_and_caches_of_the_machine() {
         (&[("node_id", "0"), ("core_id", "0"), ("level", "1"), ("type", "Data")][..], 32_768.0),
         (&[("node_id", "0"), ("core_id", "0"), ("level", "1"), ("type", "Instruction")], 32_768.0),
         (&[("node_id", "1"), ("core_id", "4"), ("level", "2"), ("type", "Unified")], 262_144.0),
-        (&[("node_id", "1"), ("level", "3"), ("type", "Unified"), ("machine_id", "m-1")], 8_388_608.0),
+        (
+            &[("node_id", "1"), ("core_id", ""), ("level", "3"), ("type", "Unified"), ("machine_id", "m-1")],
+            8_388_608.0,
+        ),
     ] {
         assert_eq!(rows(&page, caches, labels), [value], "{labels:?}");
     }

@@ -30,7 +30,7 @@ pub static GROUP: GroupDescriptor = GroupDescriptor {
 
 static CACHES: Family = Family::gauge(
     "machine_cpu_cache_capacity_bytes",
-    "What a cache holds, in bytes; those that all cores of a node share have no core_id.",
+    "What a cache holds, in bytes; core_id is empty for those that all cores of a node share.",
 );
 static SIBLINGS: Family = Family::gauge(
     "machine_thread_siblings_count",
@@ -134,8 +134,7 @@ impl CpuTopology {
         let mut known = HashSet::new();
         let mut add = |labels: &Labels, core: &str, all: &[Cache]| {
             for Cache { kind, level, bytes } in all {
-                let core = Some(("core_id", core)).filter(|(_, core)| !core.is_empty());
-                let mut labels = with(labels, core.as_slice());
+                let mut labels = with(labels, &[("core_id", core)]);
                 labels.push("level", level.to_string().as_bytes());
                 labels.push("type", kind);
                 // Two sockets on one node may number their cores alike.

@@ -47,6 +47,7 @@ const fn named<'a>(row: &'a str, label: &'a str, theirs: &'a str, ours: &'a str)
 const PERF: &str = "perf events are not counted";
 const RESCTRL: &str = "resctrl is not read";
 const APP: &str = "a container's own metrics are not collected";
+const NETLINK: &str = "the kernel is asked over netlink, no file";
 const STATFS: &str = "a file system is asked, no file";
 const NOT_YET: &str = "not built yet";
 
@@ -138,8 +139,8 @@ pub const CONTAINER: Rules = Rules {
         because("container_memory_bandwidth_bytes", RESCTRL),
         because("container_memory_bandwidth_local_bytes", RESCTRL),
         because("container_blkio_device_usage_total", NOT_YET),
-        because("container_cpu_load_average_10s", NOT_YET),
-        because("container_cpu_load_d_average_10s", NOT_YET),
+        because("container_cpu_load_average_10s", NETLINK),
+        because("container_cpu_load_d_average_10s", NETLINK),
         because("container_fs_inodes_free", STATFS),
         because("container_fs_inodes_total", STATFS),
         because("container_fs_io_cost_indebt_seconds_total", NOT_YET),
@@ -162,7 +163,7 @@ pub const CONTAINER: Rules = Rules {
         because("container_fs_writes_merged_total", NOT_YET),
         because("container_fs_writes_total", NOT_YET),
         because("container_referenced_bytes", "smaps tells multiples of 1,024 bytes"),
-        because("container_tasks_state", NOT_YET),
+        because("container_tasks_state", NETLINK),
     ],
     scaled: &[
         by("container_cpu_system_seconds_total", 1_000.0, "the file tells microseconds"),
@@ -188,6 +189,11 @@ pub const CONTAINER: Rules = Rules {
 pub const MACHINE: Rules = Rules {
     taken: &[
         ("machine_cpu_books", "machine"),
+        ("machine_cpu_cache_capacity_bytes", "nodes"),
+        ("machine_node_distance", "nodes"),
+        ("machine_node_hugepages_count", "nodes"),
+        ("machine_node_memory_capacity_bytes", "nodes"),
+        ("machine_thread_siblings_count", "nodes"),
         ("machine_cpu_cores", "machine"),
         ("machine_cpu_drawers", "machine"),
         ("machine_cpu_physical_cores", "machine"),
@@ -199,19 +205,20 @@ pub const MACHINE: Rules = Rules {
         ("machine_scrape_error", "machine"),
         ("machine_swap_bytes", "machine"),
     ],
-    left_out: &[
-        because("machine_nvm_capacity", "libipmctl is not asked; 0 as in its usual builds"),
-        because("machine_cpu_cache_capacity_bytes", NOT_YET),
-        because("machine_node_distance", NOT_YET),
-        because("machine_node_hugepages_count", NOT_YET),
-        because("machine_node_memory_capacity_bytes", NOT_YET),
-        because("machine_thread_siblings_count", NOT_YET),
-    ],
+    left_out: &[because("machine_nvm_capacity", "libipmctl is not asked; 0 as in its usual builds")],
     scaled: &[],
-    rounded: &[],
+    rounded: &[
+        by("machine_cpu_cache_capacity_bytes", 32_768.0, KIBIBYTES),
+        by("machine_node_memory_capacity_bytes", 1_024.0, KIBIBYTES),
+    ],
     relabelled: &[],
     untimed: &[
         because("machine_cpu_books", UNTIMED),
+        because("machine_cpu_cache_capacity_bytes", UNTIMED),
+        because("machine_node_distance", UNTIMED),
+        because("machine_node_hugepages_count", UNTIMED),
+        because("machine_node_memory_capacity_bytes", UNTIMED),
+        because("machine_thread_siblings_count", UNTIMED),
         because("machine_cpu_cores", UNTIMED),
         because("machine_cpu_drawers", UNTIMED),
         because("machine_cpu_physical_cores", UNTIMED),
@@ -225,4 +232,5 @@ pub const MACHINE: Rules = Rules {
     more: &[],
 };
 
+const KIBIBYTES: &str = "the kernel tells whole KiB";
 const UNTIMED: &str = "looked at in the scrape";
