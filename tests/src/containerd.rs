@@ -101,9 +101,21 @@ impl Containerd {
 
     /// `ctr run FLAGS IMAGE ID COMMAND`.
     pub fn container(&self, namespace: &str, flags: &[&str], id: &str, command: &[&str]) {
+        self.container_on(namespace, "native", flags, id, command);
+    }
+
+    /// As [`Self::container`], with this snapshotter.
+    pub fn container_on(
+        &self,
+        namespace: &str,
+        snapshotter: &str,
+        flags: &[&str],
+        id: &str,
+        command: &[&str],
+    ) {
         let folder = |name: &str| self.dir.path().join(name).display().to_string();
         let (runc, fifos) = (folder("runc"), folder("fifos"));
-        let first = ["run", "--snapshotter", "native", "--runc-root", &runc, "--fifo-dir", &fifos];
+        let first = ["run", "--snapshotter", snapshotter, "--runc-root", &runc, "--fifo-dir", &fifos];
         self.run(namespace, &[&first[..], flags, &[IMAGE, id], command].concat());
     }
 

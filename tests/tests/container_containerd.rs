@@ -49,8 +49,9 @@ fn containers_of_containerd() {
     containerd.container(&two, &["-d"], "same", SLEEP);
     let socket = containerd.socket();
     let socket = format!("--containerd={}", socket.display());
+    let often = "--container.layer-usage=100ms";
     let exporter =
-        Exporter::start(&[&socket, "--docker=", "--env_metadata_whitelist=APP_", "--scrape.share=0"]);
+        Exporter::start(&[&socket, "--docker=", "--env_metadata_whitelist=APP_", "--scrape.share=0", often]);
     let path = |namespace: &str, id: &str| format!("/{namespace}/{id}");
     // The first rows of what ran before us have their names already.
     let first = page(&exporter);
@@ -61,6 +62,7 @@ fn containers_of_containerd() {
     beside_the_reference(&containerd, &exporter, &one);
     a_birth_is_never_nameless(&containerd, &exporter, &two);
     networks(&containerd, &exporter, &one);
+    a_layer_s_room(&containerd, &exporter, &one);
     another_life_under_the_same_path(&containerd, &exporter, &one);
 
     containerd.stop();
@@ -127,6 +129,25 @@ fn networks(containerd: &Containerd, exporter: &Exporter, namespace: &str) {
     let rows =
         page(exporter).matching("container_network_receive_bytes_total", &[("name", "hosted")]).count();
     assert_eq!(rows, 1, "no device of the host is shown as its own");
+}
+
+/// Of which the reference shows nothing: copies of the image, and layers over it.
+fn a_layer_s_room(containerd: &Containerd, exporter: &Exporter, namespace: &str) {
+    containerd.container_on(namespace, "overlayfs", &["-d"], "layered", SLEEP);
+    for id in ["same", "layered"] {
+        let path = format!("/{namespace}/{id}");
+        let filter = [("id", path.as_str())];
+        let usage = || page(exporter).value("container_fs_usage_bytes", &filter);
+        assert!(until(PATIENCE, || usage().is_some()), "{id}: {}", exporter.process.said());
+        let before = usage().unwrap();
+        let write = ["sh", "-c", "dd if=/dev/zero of=/four bs=1M count=4"];
+        containerd.run(namespace, &[&["task", "exec", "--exec-id", "write", id][..], &write].concat());
+        let four = f64::from(4 << 20)..f64::from(5 << 20);
+        let grew = until(PATIENCE, || four.contains(&(usage().unwrap() - before)));
+        assert!(grew, "{id}: {:?}, was {before}", usage());
+        assert!(page(exporter).value("container_fs_limit_bytes", &filter).unwrap() > usage().unwrap());
+    }
+    containerd.run(namespace, &["task", "kill", "-s", "KILL", "layered"]);
 }
 
 fn another_life_under_the_same_path(containerd: &Containerd, exporter: &Exporter, namespace: &str) {

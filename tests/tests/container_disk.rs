@@ -4,6 +4,7 @@
 mod container_support;
 
 use std::{
+    fmt::Write,
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
@@ -20,6 +21,8 @@ use exporter::{
 use tests::{
     cadvisor::Cadvisor,
     docker::Docker,
+    exporter::{Exporter, binary},
+    http::free_address,
     image::{BUSYBOX, import_busybox},
     live,
     page::Page,
@@ -53,6 +56,7 @@ fn what_containers_of_a_real_engine_wrote() {
     is_what_du_says(&docker, &id, &mut half);
     share_of_the_device(&mut half);
     beside_the_reference(&docker, &id, &mut half);
+    a_layer_of_many(&docker, &mut half);
 
     docker.run(&["pause", "writer"]);
     let rows = |page: &Page| FAMILIES.map(|family| page.matching(family, &writer).count());
@@ -61,6 +65,7 @@ fn what_containers_of_a_real_engine_wrote() {
     docker.run(&["restart", "-t", "0", "writer"]);
     assert!(half.comes("container_fs_usage_bytes", &writer), "started again");
     never(&docker);
+    without_the_right_to_look(&docker);
     docker.run(&["rm", "-f", "writer"]);
     assert!(half.goes("container_fs_limit_bytes", &writer));
     assert_eq!(rows(&half.page()), [0; 4]);
@@ -181,6 +186,80 @@ fn never(docker: &Docker) {
     assert_eq!(page.value("container_fs_usage_bytes", &[("name", "writer")]), None);
     assert_eq!(page.value("container_fs_usage_age_seconds", &[("name", "writer")]), None);
     assert!(page.sum("container_fs_usage_bytes", &[("id", "/")]).is_some());
+}
+
+/// Another user's folder is closed to us: no figure in place of one without it.
+fn without_the_right_to_look(docker: &Docker) {
+    let closed = "busybox mkdir /x; busybox chown 1000 /x; busybox chmod 700 /x; sleep 1000";
+    docker.container(&["--name", "closed", BUSYBOX, "sh", "-c", closed]);
+    let mut command = Command::new("setpriv");
+    let dropped = "-dac_read_search,-dac_override";
+    command.arg(format!("--bounding-set={dropped}")).arg(format!("--inh-caps={dropped}")).arg(binary());
+    let socket = format!("--docker=unix://{}", docker.socket().display());
+    command.args([
+        &socket,
+        "--containerd=",
+        "--ebpf=off",
+        "--scrape.share=0",
+        "--container.layer-usage=100ms",
+    ]);
+    let exporter = Exporter::start_with(free_address(), &mut command);
+    let page = || exporter.page_of("/metrics?collect[]=container.disk");
+    let said = || exporter.process.said().matches("CAP_DAC_READ_SEARCH").count();
+    assert!(until(Duration::from_secs(20), || page()
+        .value("container_fs_usage_bytes", &[("name", "writer")])
+        .is_some()));
+    assert!(
+        until(Duration::from_secs(20), || {
+            page();
+            said() > 0
+        }),
+        "{}",
+        exporter.process.said()
+    );
+    let page = page();
+    assert!(page.value("container_fs_limit_bytes", &[("name", "closed")]).is_some());
+    assert_eq!(page.value("container_fs_usage_bytes", &[("name", "closed")]), None);
+    assert_eq!(said(), 1, "{}", exporter.process.said());
+    docker.run(&["rm", "-f", "closed"]);
+}
+
+/// Whose options are too long for the kernel as whole paths: they are told from the layers' home on.
+fn a_layer_of_many(docker: &Docker, half: &mut Half) {
+    let build = TempDir::new("layers");
+    let mut steps = format!("FROM {BUSYBOX}\n");
+    for number in 0..90 {
+        build.write(&number.to_string(), "x");
+        writeln!(steps, "COPY {number} /").unwrap();
+    }
+    build.write("Dockerfile", steps);
+    docker.run(&["build", "-q", "-t", "many", build.path().to_str().unwrap()]);
+    docker.container(&[
+        "--name",
+        "many",
+        "many",
+        "sh",
+        "-c",
+        "dd if=/dev/zero of=/two bs=1M count=2; sleep 1000",
+    ]);
+    let usage = |half: &mut Half| half.page().value("container_fs_usage_bytes", &[("name", "many")]);
+    let is = until(Duration::from_secs(10), || usage(half).is_some_and(|usage| usage >= 2.0 * MIB));
+    assert!(is, "{:?}", usage(half));
+    docker.run(&["rm", "-f", "many"]);
+}
+
+/// Whose root is a folder, copied for it.
+#[test]
+fn a_copied_root() {
+    let Some(docker) = Docker::start_with(&["--storage-driver=vfs"]) else { return };
+    import_busybox(&docker);
+    docker.container(&["--name", "writer", BUSYBOX, "sleep", "1000"]);
+    let mut half = Half::with(&ContainerSettings { docker_socket: Some(docker.socket()), ..often() }, None);
+    assert!(half.comes("container_fs_usage_bytes", &[("name", "writer")]));
+    let copied = usage(&mut half);
+    assert!(copied > MIB, "the image: {copied}");
+    docker.run(&["exec", "writer", "dd", "if=/dev/zero", "of=/two", "bs=1M", "count=2"]);
+    becomes(&mut half, copied + 2.0 * MIB, "2 MiB");
 }
 
 /// What is mounted while this lives.

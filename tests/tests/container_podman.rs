@@ -65,11 +65,13 @@ fn containers_of_podman() {
     let early = podman.container(&[&["--name", "early"], &SLEEP[..]].concat());
     let socket = format!("--podman=unix://{}", podman.socket().display());
     let program = exporter::binary().display().to_string();
-    let mut command = podman.within(&[&program, "--docker=", &socket, "--scrape.share=0"]);
+    let mut command =
+        podman.within(&[&program, "--docker=", &socket, "--scrape.share=0", "--container.layer-usage=100ms"]);
     let exporter = Exporter::start_with(http::free_address(), &mut command);
     let mut bed = Bed { podman, exporter };
     bed.sees("early", &format!("/libpod_parent/libpod-{early}"));
     names_and_labels(&bed);
+    a_layer_s_room(&bed);
     health(&bed);
     what_is_no_container(&bed, &early);
     the_shapes_of_systemd_and_of_users(&bed);
@@ -99,6 +101,17 @@ fn names_and_labels(bed: &Bed) {
     let value = |family: &str| page.value(family, &[("id", path.as_str())]);
     assert_eq!(value("container_creation_time_seconds"), Some(time(".Created")));
     assert_eq!(value("container_start_time_seconds"), Some(time(".State.StartedAt")));
+}
+
+fn a_layer_s_room(bed: &Bed) {
+    let filter = [("name", "early")];
+    let usage = || bed.page().value("container_fs_usage_bytes", &filter);
+    assert!(until(PATIENCE, || usage().is_some()), "{}", bed.said());
+    let before = usage().unwrap();
+    bed.podman.run(&["exec", "early", "dd", "if=/dev/zero", "of=/four", "bs=1M", "count=4"]);
+    let four = f64::from(4 << 20)..f64::from(5 << 20);
+    assert!(until(PATIENCE, || four.contains(&(usage().unwrap() - before))), "{:?}, was {before}", usage());
+    assert!(bed.page().value("container_fs_limit_bytes", &filter).unwrap() > usage().unwrap());
 }
 
 /// Checked by hand, for there is no systemd to do it in time.

@@ -54,3 +54,48 @@ impl Beneath {
         readlinkat(CWD, link, Vec::new()).ok().map(CString::into_bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use std::{
+        fs,
+        os::unix::fs::{MetadataExt, symlink},
+    };
+
+    use super::*;
+
+    #[test]
+    fn links_stay_below_the_root_and_a_user_s_are_not_followed() {
+        let root = std::env::temp_dir().join(format!("nodetally-beneath-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir_all(root.join("data/layer/diff")).unwrap();
+        fs::create_dir_all(root.join("var")).unwrap();
+        // Absolute, as on the host: from here it would lead elsewhere.
+        symlink("/data", root.join("var/lib")).unwrap();
+        symlink("/", root.join("var/out")).unwrap();
+        symlink("/data/layer", root.join("var/last")).unwrap();
+        let beneath = Beneath::new(&root);
+        let path = |of_host: &str, user| {
+            let folder = beneath.folder(of_host.as_bytes(), user)?;
+            Ok(String::from_utf8(Beneath::path_of(folder).unwrap()).unwrap())
+        };
+        let layer = root.join("data/layer/diff").display().to_string();
+        assert_eq!(path("/var/lib/layer/diff", None), Ok(layer.clone()));
+        assert_eq!(path("/var/out/data/layer/diff", None), Ok(layer.clone()));
+        assert_eq!(path("/../../data/layer/diff", None), Ok(layer.clone()));
+        for (of_host, error) in [
+            ("/var/last", Errno::NOTDIR),
+            ("/nothing", Errno::NOENT),
+            ("relative", Errno::INVAL),
+            ("/zero\0byte", Errno::INVAL),
+        ] {
+            assert!([error, Errno::LOOP].contains(&path(of_host, None).unwrap_err()), "{of_host}");
+        }
+        let user = fs::metadata(&root).unwrap().uid();
+        assert_eq!(path("/data/layer/diff", Some(user)), Ok(layer));
+        assert_eq!(path("/data/layer/diff", Some(user + 1)), Err(Errno::NOENT));
+        assert_eq!(path("/var/lib/layer/diff", Some(user)), Err(Errno::LOOP));
+        fs::remove_dir_all(root).unwrap();
+    }
+}

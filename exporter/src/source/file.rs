@@ -106,6 +106,16 @@ impl KeptFile {
         Ok(())
     }
 
+    /// Whether a file that tells of changes, as a list of mounts does, has changed since this was asked last; `true` of
+    /// one that is not open yet.
+    pub fn has_changed(&self) -> bool {
+        let Some(file) = &self.file else { return true };
+        let mut asked = [PollFd::new(file, PollFlags::PRI)];
+        let polled = poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        let [asked] = asked;
+        polled.is_err() || asked.revents().intersects(PollFlags::PRI | PollFlags::ERR)
+    }
+
     /// Reads the whole file anew.
     ///
     /// # Errors

@@ -2,6 +2,9 @@
 
 use crate::source::mount::{self, Mount};
 
+/// Where Docker, podman and containerd keep roots that are copies of an image.
+const COPIES: [&[u8]; 2] = [b"/vfs/dir", b"/io.containerd.snapshotter.v1.native/snapshots"];
+
 /// What a container's root is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Root {
@@ -41,7 +44,8 @@ pub fn root(mountinfo: &[u8]) -> Option<Root> {
     }
     let folder = mount::unescape(root.folder, |_| true);
     let (above, _) = split(&folder)?;
-    above.ends_with(b"/vfs/dir").then_some(Root::Folder { folder, number })
+    let is_copy = COPIES.iter().any(|copies| above.ends_with(copies));
+    is_copy.then_some(Root::Folder { folder, number })
 }
 
 /// The upper folder of an overlay as runtimes make them: beside one for its work. Older kernels tell it as it was given,

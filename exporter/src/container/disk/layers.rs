@@ -145,20 +145,27 @@ impl Layers {
         let user = shape::container(&subject.path).and_then(|shape| shape.user);
         match layer::root(&mountinfo)? {
             Root::Overlay { uppers, number } => uppers.into_iter().find_map(|upper| {
-                let upper = if upper.starts_with(b"/") {
-                    upper
-                } else {
-                    // `HOME/LAYER/merged`, and the option begins with `LAYER`.
-                    let point = devices.point_of(&number, &self.root)?;
-                    let home = layer::split(layer::split(&point)?.0)?.0;
-                    [home, b"/", &upper].concat()
-                };
-                self.place(upper, user, devices)
+                if upper.starts_with(b"/") {
+                    return self.place(upper, user, devices);
+                }
+                let mut homes = self.homes(devices.point_of(&number, &self.root));
+                homes.find_map(|home| self.place([&home, &b"/"[..], &upper].concat(), user, devices))
             }),
             Root::Folder { folder, number } => {
                 self.place(devices.path_of(&number, &folder, &self.root)?, user, devices)
             }
         }
+    }
+
+    /// Where a layer may be that was told from its home on: the overlay is mounted at `HOME/LAYER/merged`, though maybe
+    /// nowhere in sight; others have told `HOME/LAYER/diff`.
+    fn homes(&self, point: Option<Vec<u8>>) -> impl Iterator<Item = Vec<u8>> {
+        let above = |path: &[u8]| layer::split(layer::split(path)?.0).map(|(home, _)| home.to_vec());
+        let others = self.known.values().filter_map(move |known| above(&known.place.as_ref()?.upper));
+        let mut homes: Vec<_> = others.collect();
+        homes.sort();
+        homes.dedup();
+        point.and_then(|point| above(&point)).into_iter().chain(homes)
     }
 
     fn place(&self, upper: Vec<u8>, user: Option<u32>, devices: &Devices) -> Option<Place> {

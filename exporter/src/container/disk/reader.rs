@@ -39,6 +39,8 @@ struct Mountinfo {
     first: KeptFile,
     /// Our own, where the first process is hidden from us.
     own: KeptFile,
+    is_hidden: bool,
+    is_read: bool,
 }
 
 impl Mountinfo {
@@ -46,14 +48,24 @@ impl Mountinfo {
         Self {
             first: KeptFile::new(procfs.join("1/mountinfo"), Serves::Records),
             own: KeptFile::new(procfs.join("self/mountinfo"), Serves::Records),
+            is_hidden: false,
+            is_read: false,
         }
     }
 
-    fn read(&mut self) -> Option<&[u8]> {
-        match self.first.read() {
-            Ok(text) => Some(text),
-            Err(_) => self.own.read().inspect_err(|error| tracing::debug!(%error, "no file systems")).ok(),
+    /// The list, if it is another one than before.
+    fn news(&mut self) -> Option<&[u8]> {
+        self.is_hidden |= self.first.open().is_err();
+        let file = if self.is_hidden { &mut self.own } else { &mut self.first };
+        // The kernel tells of changes to a file that is open; to write the list is much work for it.
+        if self.is_read && !file.has_changed() {
+            return None;
         }
+        self.is_read = true;
+        file.open()
+            .and_then(|()| file.read())
+            .inspect_err(|error| tracing::debug!(%error, "no file systems"))
+            .ok()
     }
 }
 
@@ -73,8 +85,10 @@ impl DiskReader {
     /// Reads all that is wanted anew into `rows`; what has not answered shortly before the deadline is left out.
     pub fn read(&mut self, order: &Order, rows: &mut Vec<Row>) {
         rows.clear();
-        let Some(mountinfo) = self.mountinfo.read() else { return };
-        let is_another = self.devices.take(mountinfo, &self.root);
+        let mut is_another = false;
+        if let Some(mountinfo) = self.mountinfo.news() {
+            is_another = self.devices.take(mountinfo, &self.root);
+        }
         let asker = match &mut self.asker {
             Some(asker) => asker,
             none => match Asker::new() {
