@@ -10,7 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use container_support::Half;
+use container_support::{Half, settings};
+use exporter::{config::ContainerSettings, container::Groups};
 use tests::{
     cadvisor::Cadvisor,
     cgroup::Cgroup,
@@ -63,6 +64,29 @@ fn tasks_by_state_and_their_load() {
     assert!(is_near, "{} after {:?}", load(&mut half), begin.elapsed());
     let d = page.value("container_cpu_load_d_average_10s", &[("id", group.path())]);
     assert!(d.is_some_and(|d| d < 1_000.0), "{d:?}");
+}
+
+#[test]
+fn cpu_time_by_processor_adds_up_to_all_of_it() {
+    if !root() {
+        return;
+    }
+    let group = Cgroup::new("percpu");
+    if !need("cgroup v1 for CPU time", group.dir("cpuacct").join("cpuacct.usage_percpu").exists()) {
+        return;
+    }
+    let _running = group.start(&sh("while :; do :; done"));
+    let by_cpu = ContainerSettings { groups: Groups::ALL, ..settings() };
+    let mut half = Half::with(&by_cpu, None);
+    assert!(until(Duration::from_secs(10), || group.cpu_usage() > Duration::from_millis(50)));
+    let before = group.cpu_usage().as_secs_f64();
+    let page = half.page_of(&["cpu"]);
+    let after = group.cpu_usage().as_secs_f64();
+    let labels = [("id", group.path())];
+    let rows: Vec<_> = page.matching("container_cpu_usage_seconds_total", &labels).collect();
+    let sum: f64 = rows.iter().map(|row| row.value).sum();
+    assert!(before - 1e-6 <= sum && sum <= after + 1e-6, "{before} <= {sum} <= {after}");
+    assert!(rows.iter().all(|row| row.value > 0.0 && row.labels["cpu"] != "total"), "{rows:?}");
 }
 
 /// So many huge pages for the machine, and as many as before when it is dropped.

@@ -3,17 +3,14 @@
 use std::{
     fs::File,
     io,
-    os::{
-        fd::AsRawFd,
-        unix::fs::{FileExt, MetadataExt},
-    },
+    os::{fd::AsRawFd, unix::fs::FileExt},
     path::Path,
 };
 
 use rustix::io::Errno;
 
 use super::{
-    CgroupPath, Controller, Hierarchy, Layout,
+    CgroupPath, Hierarchy, Layout,
     io_files::IoFiles,
     reading::{self, CpuFigures, MemoryEvents, MemoryFigures, MemoryStat, Pressure, Throttling},
 };
@@ -208,7 +205,7 @@ pub(super) fn is_exhausted(error: &io::Error) -> bool {
 /// Reads cgroups' files, one after the other, into one buffer.
 #[derive(Debug)]
 pub struct Reader {
-    layout: Layout,
+    pub(super) layout: Layout,
     ticks_per_second: u64,
     pub(super) buffer: Vec<u8>,
     pub(super) reads: u64,
@@ -352,24 +349,6 @@ impl Reader {
         Ok(self.read(files, path, Name::MemoryFailures)?.map(reading::memory_events))
     }
 
-    /// How many of the cgroup's own tasks were killed for want of memory. Read when some were; the file is not kept.
-    pub fn oom_kills(&mut self, path: &CgroupPath) -> Option<u64> {
-        let hierarchy = self.layout.hierarchy(self.layout.memory?)?;
-        let directory = hierarchy.directory(path);
-        let open = |name| File::open(directory.join(name));
-        let file = match hierarchy.id {
-            // Before 5.2 there is the number of all below alone, which is the cgroup's own where nothing is below.
-            0 => open("memory.events.local").or_else(|error| {
-                let is_leaf = std::fs::metadata(&directory).is_ok_and(|found| found.nlink() <= 2);
-                if is_leaf { open("memory.events") } else { Err(error) }
-            }),
-            _ => open("memory.oom_control"),
-        };
-        self.reads = self.reads.wrapping_add(1);
-        let length = fill(&file.ok()?, &mut self.buffer).ok()?;
-        text::keyed(self.buffer.get(..length)?, b"oom_kill")
-    }
-
     /// How long tasks waited for CPU, memory and disks; none where the kernel does not tell.
     ///
     /// # Errors
@@ -379,35 +358,14 @@ impl Reader {
         Ok([of(Name::PressureCpu)?, of(Name::PressureMemory)?, of(Name::PressureIo)?])
     }
 
-    /// A file that few ask for, of a controller that may be absent: opened for this reading. None if it is not there.
-    pub fn rare(&mut self, controller: Controller, path: &CgroupPath, name: &str) -> Option<&[u8]> {
-        let directory = self.layout.controller(controller)?.directory(path);
-        self.read_once(&directory.join(name))
-    }
-
-    /// As [`rare`](Self::rare), where memory is accounted.
-    pub fn rare_of_memory(&mut self, path: &CgroupPath, name: &str) -> Option<&[u8]> {
-        let directory = self.layout.hierarchy(self.layout.memory?)?.directory(path);
-        self.read_once(&directory.join(name))
-    }
-
-    /// Whether memory is accounted by version 2.
-    pub fn has_memory_on_version_2(&self) -> bool {
-        self.is_unified(self.layout.memory)
-    }
-
-    /// Whether [`rare`](Self::rare) reads this controller's files in the version 2 tree.
-    pub fn is_beside_unified(&self, controller: Controller) -> bool {
-        self.layout.controller(controller).is_some_and(|hierarchy| hierarchy.id == 0)
-    }
-
-    fn read_once(&mut self, file: &Path) -> Option<&[u8]> {
+    /// Reads a file that is not kept open; none if that fails.
+    pub(super) fn read_once(&mut self, file: &File) -> Option<&[u8]> {
         self.reads = self.reads.wrapping_add(1);
-        let length = fill(&File::open(file).ok()?, &mut self.buffer).ok()?;
+        let length = fill(file, &mut self.buffer).ok()?;
         self.buffer.get(..length)
     }
 
-    fn is_unified(&self, place: Option<usize>) -> bool {
+    pub(super) fn is_unified(&self, place: Option<usize>) -> bool {
         place.is_some() && place == self.layout.unified
     }
 

@@ -7,6 +7,7 @@ pub mod io_files;
 pub mod layout;
 pub mod numa;
 mod path;
+mod rare;
 pub mod reading;
 pub mod spec;
 pub mod tree;
