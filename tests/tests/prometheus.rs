@@ -341,6 +341,7 @@ const LEGACY: &[(&str, &str)] = &[
     ("node_netstat_", "should be written in 'snake_case' not 'camelCase'"),
     ("node_entropy_", "use base unit \"bytes\" instead of \"bits\""),
     ("cadvisor_version_info ", "label names should be written in 'snake_case' not 'camelCase'"),
+    ("container_fs_inodes_total ", "non-counter metrics should not have \"_total\" suffix"),
     ("container_memory_failcnt ", "counter metrics should have \"_total\" suffix"),
 ];
 

@@ -224,7 +224,7 @@ impl Census {
         if is_new {
             let mut entry = Entry::new(path.clone(), ids);
             entry.files.open(&self.opener, path);
-            entry.young_until = Some(now + MADE_WITHIN);
+            entry.young_until = Some(now + MADE_WITHIN).filter(|_| !self.is_first_look);
             entry.made = self.made_at(path, time);
             entry.started = entry.made;
             self.anchor(&mut entry);
