@@ -64,7 +64,7 @@ pub struct Entry {
     pub waits_until: Option<Instant>,
     /// When the first of its hierarchies had it no more; none while all have it.
     pub leaving: Option<Instant>,
-    /// Until when some of its hierarchies may still get it; none once all that will have it do.
+    /// Until when hierarchies that nobody follows may still get it; none once all that will have it do.
     pub young_until: Option<Instant>,
     /// When it went; none while it lives.
     pub died: Option<Instant>,

@@ -129,8 +129,8 @@ impl FigureReader {
                 continue;
             }
             if let Some(until) = entry.young_until {
-                // A runtime makes it in one hierarchy after the other, and not all of them are followed.
-                entry.files.open(&self.opener, &entry.path);
+                // A runtime makes it in one hierarchy after the other, and that of block devices is not followed.
+                entry.files.look_again_for_io();
                 entry.young_until = Some(until).filter(|until| *until > now);
             }
             if !entry.is_watched {
