@@ -110,7 +110,7 @@ impl FigureReader {
         let by_count = self.goes_by_count();
         let killed = groups.has(Group::Oom) && self.kills.happened();
         if self.reads_disks(groups) {
-            self.disks.begin(&mut self.reader, &self.opener);
+            self.disks.begin(&mut self.reader, &self.opener, now);
         }
         let mut overdue = false;
         for entry in roster.living.values_mut() {

@@ -1,5 +1,7 @@
 //! One reading of what cgroups did with block devices.
 
+use std::time::{Duration, Instant};
+
 use super::{
     count::{Figure, Source},
     disks::Disks,
@@ -18,8 +20,8 @@ use crate::{
     },
 };
 
-/// In so many readings, files that were not there are looked for once.
-const LOOK_AGAIN: u32 = 32;
+/// How often files that were not there are looked for.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 /// Lines of a file that are looked at.
 const MOST_DISKS: usize = 4_096;
 const MICROSECOND: u64 = 1_000;
@@ -108,7 +110,7 @@ pub struct DiskReader {
     top: Files,
     /// Which of [`SETS`] say anything.
     is_live: [bool; SETS.len()],
-    readings: u32,
+    next_look: Option<Instant>,
     is_time: bool,
     bytes: Vec<Bytes>,
     of_set: Vec<Bytes>,
@@ -121,7 +123,7 @@ impl DiskReader {
             disks: Disks::new(paths),
             top: Files::default(),
             is_live: [false; SETS.len()],
-            readings: 0,
+            next_look: None,
             is_time: false,
             bytes: Vec::new(),
             of_set: Vec::new(),
@@ -129,11 +131,11 @@ impl DiskReader {
     }
 
     /// Begins a reading of all cgroups.
-    pub fn begin(&mut self, reader: &mut Reader, opener: &Opener) {
+    pub fn begin(&mut self, reader: &mut Reader, opener: &Opener, now: Instant) {
         self.disks.look();
-        self.is_time = self.readings.is_multiple_of(LOOK_AGAIN);
-        self.readings = self.readings.wrapping_add(1);
+        self.is_time = self.next_look.is_none_or(|next| next <= now);
         if self.is_time {
+            self.next_look = Some(now + LOOK_AGAIN);
             self.top.look_again_for_io();
         }
         for (set, is_live) in SETS.iter().zip(&mut self.is_live) {
@@ -192,6 +194,10 @@ impl DiskReader {
         let is_live = self.is_live;
         let live = || SETS.iter().zip(is_live).filter(|(_, is_live)| *is_live).map(|(set, _)| set);
         live().for_each(|set| self.read_bytes(reader, opener, entry, set));
+        // All files of a policy list the same devices.
+        if self.bytes.is_empty() {
+            return;
+        }
         for bytes in &self.bytes {
             let disk = self.disks.numbered(bytes.number);
             let Some(row) = disk.and_then(|disk| entry.io.row(disk)) else { continue };

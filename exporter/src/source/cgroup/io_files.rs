@@ -96,9 +96,11 @@ impl IoFiles {
 }
 
 impl Files {
-    /// Files of block devices that were not there are looked for again.
+    /// Files of block devices are looked for again, if none was there.
     pub fn look_again_for_io(&mut self) {
-        self.io.look_again();
+        if self.io.held() == 0 {
+            self.io.look_again();
+        }
     }
 }
 
