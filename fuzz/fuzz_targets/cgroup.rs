@@ -2,7 +2,7 @@
 
 use exporter::source::{
     cgroup::{io, layout, reading},
-    cpu, kmsg, mount, netdev, stat, text,
+    cpu, kmsg, mount, netdev, process, protocols, sockets, stat, text,
 };
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
@@ -12,5 +12,12 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let _ = (io::io_stat(input).count(), io::blkio(input).count(), io::Number::parse(input));
     let _ = (layout::mounts(input), layout::numbers(input));
     let _ = (cpu::list(input), mount::mounts(input).count(), netdev::interfaces(input).count());
+    process::fuzz(input);
+    let (mut tcp, mut udp) = (sockets::TcpStates::default(), sockets::UdpSockets::default());
+    for line in text::lines(input) {
+        let _ = (sockets::count_tcp(&mut tcp, line), udp.count(line));
+    }
+    let mut table = protocols::Table::<usize, i64>::default();
+    let _ = table.read(input, |_, name| Some(name.len()), text::signed);
     let _ = (stat::cpus(input).count(), stat::totals(input), text::only(input), text::float(input));
 });

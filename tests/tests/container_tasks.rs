@@ -8,18 +8,18 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use container_support::{Half, settings, tree::Tree};
-use exporter::config::ContainerSettings;
+use exporter::{config::ContainerSettings, container::Groups};
 use tests::{
     cgroup::Cgroup,
     docker::Docker,
     image::{BUSYBOX, import_busybox},
     live, load,
     page::Page,
-    running::{Running, until},
+    running::{Running, output, until},
 };
 
 const PROCESS: [&str; 6] = [
@@ -108,6 +108,42 @@ fn what_is_not_asked_for_is_not_read() {
     assert_eq!(values(&page, PROCESS, "/a"), [None; 6]);
     assert_eq!(page.matching("nodetally_figure_source", &[("figure", "container_tasks")]).count(), 0);
     assert_eq!(half.page_of(&["process"]).value("container_processes", &[("id", "/a")]), Some(1.0));
+}
+
+#[test]
+fn a_process_that_hangs_costs_its_own_figures() {
+    let tree = Tree::v2();
+    tree.write("cgroup/a", &[("cgroup.procs", "11\n"), ("cpu.stat", "usage_usec 5\n")]);
+    scheduled(&tree, 11, 5, "1000000000 0 1\n");
+    tree.write("proc/11", &[("smaps", "Referenced: 4 kB\n")]);
+    // Whoever opens it waits for a writer.
+    let hangs = procfs(&tree).join("11/schedstat");
+    fs::remove_file(&hangs).unwrap();
+    output(Command::new("mkfifo").arg(&hangs));
+    let mut half = tree.half(&settings(), None);
+    let mut page = || {
+        half.page.clear();
+        half.half.collect(Groups::ALL, Instant::now() + Duration::from_millis(300), &mut half.page);
+        Page::parse(str::from_utf8(half.page.text()).unwrap())
+    };
+    let from = |page: &Page, figure, source| {
+        page.value("nodetally_figure_source", &[("figure", figure), ("source", source)])
+    };
+    for _ in 0..2 {
+        let page = page();
+        assert_eq!(values(&page, SCHED, "/a"), [None; 3]);
+        assert_eq!(page.value("container_processes", &[("id", "/a")]), None, "read by the same thread");
+        assert_eq!(from(&page, "container_tasks", "none"), Some(1.0));
+        assert_eq!(page.value("container_referenced_bytes", &[("id", "/a")]), Some(4_096.0), "by another");
+        assert_eq!(from(&page, "container_referenced", "procfs"), Some(1.0));
+        assert!(page.value("container_cpu_usage_seconds_total", &[("id", "/a")]).is_some());
+    }
+    let writer = fs::OpenOptions::new().write(true).open(&hangs).unwrap();
+    fs::remove_file(&hangs).unwrap();
+    scheduled(&tree, 11, 5, "1000000000 0 1\n");
+    drop(writer);
+    let comes = until(Duration::from_secs(10), || page().value(SCHED[0], &[("id", "/a")]) == Some(1.0));
+    assert!(comes, "by itself");
 }
 
 /// Starts it in the cgroup and waits until it has all that it is to hold.

@@ -104,7 +104,7 @@ pub static FLAGS: &[CadvisorFlag] = &[
     idle("initial_splay_factor", Kind::Number, CLOCK),
     idle("jitter_factor", Kind::Number, CLOCK),
     idle("max_housekeeping_interval", Kind::Time, CLOCK),
-    idle("referenced_reset_interval", Kind::Whole, CLOCK),
+    idle("referenced_reset_interval", Kind::Whole, MARKS),
     idle("resctrl_interval", Kind::Time, CLOCK),
     idle("update_machine_info_interval", Kind::Time, CLOCK),
     idle("bq_account", Kind::Text, STORAGE),
@@ -172,6 +172,7 @@ pub static FLAGS: &[CadvisorFlag] = &[
 ];
 
 const CLOCK: &str = "nothing is read but in a scrape";
+const MARKS: &str = "no process loses its marks of touched memory: nothing is written to the host";
 const STORAGE: &str = "nothing is stored or sent elsewhere";
 const LOG: &str = "the log goes to standard error; --log.level and --log.format shape it";
 const PAGES: &str = "there are no pages to guard, and no profiler";

@@ -264,6 +264,12 @@ fn open_files(limits: &[u8]) -> Option<Limit> {
     }
 }
 
+/// What a process says of itself, made up.
+#[cfg(feature = "fuzzing")]
+pub fn fuzz(input: &[u8]) {
+    let _ = (open_files(input), start(input), scheduled(input), referenced(input));
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
