@@ -27,11 +27,9 @@ const GET: rustix::ioctl::Opcode = opcode::read::<Attributes>(b'X', 31);
 /// where the project is that of the folder two above as well, and so not the folder's alone.
 pub fn taken(folder: impl AsFd) -> Option<u64> {
     let own = project(&folder)?;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let above = openat(&folder, c"../..", flags, Mode::empty()).ok()?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let readable = openat(&folder, c"../..", flags, Mode::empty()).ok()?;
-    if project(readable) == Some(own) {
+    let above = openat(&folder, c"../..", flags, Mode::empty()).ok()?;
+    if project(&above) == Some(own) {
         return None;
     }
     let (its, whole) = (fstatfs(&folder).ok()?, fstatfs(above).ok()?);

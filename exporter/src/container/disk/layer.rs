@@ -150,6 +150,24 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_is_cut_short_or_broken_is_read_without_harm() {
+        let whole = br"9 8 0:52 / / rw - overlay overlay rw,upperdir=/a\054\134/diff,workdir=/a\054\134/work";
+        assert!(root(whole).is_some());
+        for end in 0..whole.len() {
+            // What is left may be a whole option still, but never another folder.
+            assert_eq!(root(&whole[..end]), None, "{end}");
+            for byte in [b'/', b'\\', b',', b'=', b' ', 0, 0xff] {
+                let mut broken = whole.to_vec();
+                broken[end] = byte;
+                let _ = root(&broken);
+            }
+        }
+        for path in [&b"/"[..], b"//", b"", b"\\", b"/diff", b"///diff"] {
+            let _ = (split(path), without_backslashes(path), docker_folder(path, "x"));
+        }
+    }
+
+    #[test]
     fn docker_s_folder_of_a_container() {
         let of = |layer: &str| docker_folder(layer.as_bytes(), "abc");
         let expected = Some(b"/var/lib/docker/containers/abc".to_vec());
