@@ -49,11 +49,23 @@ fn named(tree: &Tree, keep: &Keep) -> Page {
 }
 
 fn containers(keep: &Keep) -> Pages {
+    let v1 = named(&trees::v1(), keep);
     Pages::from([
-        ("v1", named(&trees::v1(), keep)),
+        ("the host's file systems", as_the_container(v1.clone())),
+        ("v1", v1),
         ("v2", named(&trees::v2(), keep)),
         ("v2, other figures", named(&trees::v2_other(), keep)),
     ])
+}
+
+/// What the root's file systems do, as if they were the container's: the reference's test has them there.
+fn as_the_container(mut page: Page) -> Page {
+    let labels = page.matching("container_last_seen", &[("id", PATH)]).next().unwrap().labels.clone();
+    page.samples.retain(|row| row.labels.get("id").is_some_and(|id| id == "/"));
+    for row in &mut page.samples {
+        row.labels.extend(labels.clone());
+    }
+    page
 }
 
 /// What is true of the moment alone: taken from ours.
@@ -217,6 +229,55 @@ fn the_limit_of_open_files_is_read() {
     let page = with_file(&trees::v2(), &pack, "libcontainer/limits", "limits");
     let labels = [("id", PATH), ("ulimit", "max_open_files")];
     values(&page, &labels, &[("container_ulimits_soft", Some(1_073_741_816.0))]);
+}
+
+#[test]
+fn sockets_of_udp_are_read() {
+    let Some(pack) = pack() else { return };
+    let page = with_file(&trees::v2(), &pack, "libcontainer/procnetudp", "net/udp");
+    // The reference expects what waits to be sent as received, and the other way round.
+    for (state, value) in [("listen", 2.0), ("dropped", 4.0), ("rxqueued", 11.0), ("txqueued", 10.0)] {
+        let labels = [("id", PATH), ("udp_state", state)];
+        values(&page, &labels, &[("container_network_udp_usage_total", Some(value))]);
+    }
+}
+
+#[test]
+fn referenced_memory_of_three_processes_is_summed() {
+    let Some(pack) = pack() else { return };
+    let tree = trees::v2();
+    let group = tree.path().join("cgroup").join(PATH.trim_start_matches('/'));
+    let mut pids = String::new();
+    for number in ["4", "6", "8"] {
+        let pid = format!("500000{number}");
+        let text = fs::read_to_string(pack.join(format!("libcontainer/smaps{number}"))).unwrap();
+        let cgroup = format!("0::{PATH}\n");
+        tree.write(&format!("proc/{pid}"), &[("smaps", &text), ("cgroup", &cgroup)]);
+        pids.extend([pid.as_str(), "\n"]);
+    }
+    fs::write(group.join("cgroup.procs"), pids).unwrap();
+    values(
+        &named(&tree, &Keep::default()),
+        &[("id", PATH)],
+        &[("container_referenced_bytes", Some(425_984.0))],
+    );
+}
+
+#[test]
+fn disks_are_read() {
+    let Some(pack) = pack() else { return };
+    let tree = trees::v1();
+    fs::copy(pack.join("fs/diskstats"), tree.path().join("proc/diskstats")).unwrap();
+    let page = tree.half(&settings(), None).page();
+    for (device, figures) in
+        [("/dev/sda1", [477.0, 3895.0, 0.419, 0.419]), ("/dev/sda2", [395.0, 3154.0, 0.328, 0.328])]
+    {
+        let names = ["reads_total", "sector_reads_total", "read_seconds_total", "io_time_seconds_total"];
+        for (name, value) in names.iter().zip(figures) {
+            let labels = [("id", "/"), ("device", device)];
+            values(&page, &labels, &[(&format!("container_fs_{name}"), Some(value))]);
+        }
+    }
 }
 
 fn machine_of(pack: &Path, cpus: &str, online: &str) -> Page {

@@ -155,10 +155,11 @@ fn is_equal(one: f64, other: f64) -> bool {
     (one - other).abs() <= other.abs() * 1e-12
 }
 
-/// Whether a sample is one of `family` or of `family{label=value,...}`.
+/// Whether a sample is one of `family`, of `beginning*` or of either with `{label=value,...}`.
 fn matches(pattern: &str, sample: &Sample) -> bool {
     let (name, labels) = pattern.split_once('{').unwrap_or((pattern, ""));
     let mut labels = labels.trim_end_matches('}').split(',').filter_map(|label| label.split_once('='));
-    name == sample.name
-        && labels.all(|(label, value)| sample.labels.get(label).is_some_and(|its| its == value))
+    let begins = |begin: &str| sample.name.starts_with(begin);
+    let is_named = name.strip_suffix('*').map_or(name == sample.name, begins);
+    is_named && labels.all(|(label, value)| sample.labels.get(label).is_some_and(|its| its == value))
 }

@@ -126,10 +126,14 @@ pub fn v1() -> Tree {
         let (used, most, failed) = (name("usage_in_bytes"), name("max_usage_in_bytes"), name("failcnt"));
         tree.write(&folder("hugetlb"), &[(&used, usage), (&most, max), (&failed, failures)]);
     }
-    tree.write(&folder("blkio"), &[("blkio.throttle.io_service_bytes_recursive", BLKIO)]);
-    tree.write(&folder("blkio"), &[("blkio.throttle.io_service_bytes", BLKIO)]);
-    tree.write(&folder("blkio"), &[("blkio.throttle.io_serviced_recursive", "Total 0\n")]);
-    tree.write(&folder("blkio"), &[("blkio.throttle.io_serviced", "Total 0\n")]);
+    for cgroup in ["blkio", &folder("blkio")] {
+        for file in ["io_service_bytes", "io_service_bytes_recursive"] {
+            tree.write(cgroup, &[(&format!("blkio.throttle.{file}"), BLKIO)]);
+        }
+        for file in ["io_serviced", "io_serviced_recursive"] {
+            tree.write(cgroup, &[(&format!("blkio.throttle.{file}"), "Total 0\n")]);
+        }
+    }
     write_disks(&tree);
     tree
 }
@@ -139,10 +143,21 @@ const NUMA: &str = "total=10000 N0=5000 N1=5000\nfile=26649 N0=16649 N1=10000\na
                     hierarchical_file=46649 N0=36649 N1=10000\nhierarchical_anon=27109 N0=20000 N1=7109\n\
                     hierarchical_unevictable=28900 N0=8900 N1=20000\n";
 const BLKIO: &str = "8:0 Read 3\n8:0 Write 6\n8:0 Sync 4\n8:0 Async 1\n8:0 Discard 2\n8:0 Total 5\nTotal 5\n";
+/// What the reference's test says of its file systems' devices is one line of this file each.
+const DISKS: &str = "   8       0 sdb 0 0 0 0 0 0 0 0 0 0 0\n\
+                     \x20  8       1 sda1 24 25 26 27 28 39 40 41 42 43 44\n\
+                     \x20  8       2 sda2 39 40 41 42 43 44 45 46 47 48 49\n";
+const MOUNTS: &str = "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n21 20 8:2 / /data rw - ext4 /dev/sda2 rw\n";
+const COSTS: &str = "8:1 rbytes=0 wbytes=0 rios=0 wios=0 dbytes=0 dios=0 cost.usage=1500000 cost.wait=2500000 \
+                     cost.indebt=500000 cost.indelay=750000\n";
 
 fn write_disks(tree: &Tree) {
     for folder in ["sys/block/sdb", "sys/class/block/sdb", "sys/dev/block/8:0"] {
         tree.write(folder, &[("dev", "8:0\n"), ("uevent", "MAJOR=8\nMINOR=0\nDEVNAME=sdb\nDEVTYPE=disk\n")]);
+    }
+    tree.write("proc", &[("diskstats", DISKS)]);
+    for process in ["proc/1", "proc/self"] {
+        tree.write(process, &[("mountinfo", MOUNTS), ("mounts", "/dev/sda1 / ext4 rw 0 0\n")]);
     }
 }
 
@@ -159,6 +174,7 @@ pub fn v2() -> Tree {
                 "usage_usec 13\nuser_usec 6\nsystem_usec 7\nnr_periods 723\nnr_throttled 18\n\
                  throttled_usec 1724314\nnr_bursts 25\nburst_usec 500000\n",
             ),
+            ("io.stat", COSTS),
             ("cpu.max", "10000 100000\n"),
             ("cpu.weight", "39\n"),
             ("memory.current", "8\n"),
@@ -186,6 +202,7 @@ pub fn v2() -> Tree {
             ("io.pressure", &pressure(2_200, 1_100)),
         ],
     );
+    tree.write("cgroup", &[("io.stat", COSTS)]);
     write_disks(&tree);
     tree
 }
@@ -208,9 +225,9 @@ pub fn v2_other() -> Tree {
 fn write_process(tree: &Tree) {
     let process = format!("proc/{PID}");
     let cgroup = format!("3:memory:{PATH}\n0::{PATH}\n");
-    tree.write(&process, &[("cgroup", &cgroup), ("limits", LIMITS)]);
-    let stat = format!("{PID} (a) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 7 0 0\n");
-    tree.write(&process, &[("schedstat", "53643567 479424566378 984285\n"), ("stat", &stat)]);
+    let stat = format!("{PID} (sleep) S {}\n", "1 ".repeat(40));
+    tree.write(&process, &[("cgroup", &cgroup), ("limits", LIMITS), ("smaps", SMAPS), ("stat", &stat)]);
+    tree.write(&process, &[("schedstat", "53643567 479424566378 984285\n")]);
     tree.write(&format!("{process}/task/{PID}"), &[("schedstat", "53643567 479424566378 984285\n")]);
     tree.write(&format!("{process}/ns"), &[("net", "")]);
     tree.write("proc/1/ns", &[("net", "")]);
@@ -243,6 +260,7 @@ const DEVICES: &str = "Inter-|   Receive  |  Transmit\n face |bytes packets errs
                        |bytes packets errs drop fifo colls carrier compressed\n\
                        \x20   lo: 1 1 1 1 0 0 0 0 1 1 1 1 0 0 0 0\n\
                        \x20 eth0: 14 15 16 17 0 0 0 0 18 19 20 21 0 0 0 0\n";
+const SMAPS: &str = "00400000-00401000 r-xp 00000000 08:01 1 /x\nRss: 8 kB\nReferenced: 1 kB\n";
 const LIMITS: &str = "Limit                     Soft Limit           Hard Limit           Units     \n\
                       Max cpu time              unlimited            unlimited            seconds   \n\
                       Max open files            16384                1048576              files     \n";

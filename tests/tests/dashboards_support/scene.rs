@@ -1,9 +1,10 @@
 //! Containers whose load gives every figure that is asked for.
 
-use std::process::Command;
+use std::{os::unix::fs::MetadataExt, process::Command};
 
+use rustix::fs::{major, minor};
 use tests::{
-    cgroup::Slices,
+    cgroup::{Slices, hierarchies},
     containerd::Containerd,
     docker::Docker,
     image::{BUSYBOX, import_busybox},
@@ -16,6 +17,20 @@ use super::queries::STATE;
 /// Reads and writes past the page cache, for ever.
 const WORK: &str = "while :; do dd if=/dev/zero of=/f bs=64k count=16 oflag=direct; \
                     dd if=/f of=/dev/null bs=64k iflag=direct; sleep 0.3; done 2> /dev/null";
+/// Since 6.10 version 1 counts a cgroup's bytes once it had a limit; this one is felt by nobody.
+fn count_bytes(path: &str) {
+    let device = std::fs::metadata(std::env::temp_dir()).unwrap().dev();
+    let limit = format!("{}:{} 1099511627776\n", major(device), minor(device));
+    for hierarchy in hierarchies() {
+        let folder = hierarchy.mount.join(path.trim_start_matches('/'));
+        for file in ["blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device"] {
+            if folder.join(file).exists() {
+                std::fs::write(folder.join(file), &limit).unwrap();
+            }
+        }
+    }
+}
+
 const SPIN: &str = "while :; do :; done";
 
 /// A Docker engine with containers at work.
@@ -36,7 +51,8 @@ impl Engine {
         let check = ["--health-cmd", "false", "--health-interval", "1s", "--health-retries", "1"];
         docker.container(&[&["--name", "ill"], &check[..], &[BUSYBOX, "sleep", "1000"]].concat());
         docker.container(&["--name", "spin", "--cpus", "0.2", BUSYBOX, "sh", "-c", SPIN]);
-        docker.container(&["--name", "writer", BUSYBOX, "sh", "-c", WORK]);
+        let writer = docker.container(&["--name", "writer", BUSYBOX, "sh", "-c", WORK]);
+        count_bytes(&format!("/docker/{writer}"));
         let target = docker.address_of("web");
         let talk = format!("while :; do wget -q -O - http://{target}/; sleep 0.2; done 2> /dev/null");
         docker.container(&["--name", "talk", BUSYBOX, "sh", "-c", &talk]);
@@ -96,6 +112,7 @@ impl Pods {
         let namespace = self.containerd.namespace(0);
         let all = [&["-d", "--cgroup", &cgroup], &labels[..], flags].concat();
         self.containerd.container(namespace, &all, &id, &["sh", "-c", command]);
+        count_bytes(&cgroup);
         self.containerd.pid_of(namespace, &id).to_string()
     }
 
