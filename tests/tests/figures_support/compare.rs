@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tests::page::Page;
 
+/// It writes to a loop device, for which the reference has no name.
+const LOOPED: &str = "direct";
+
 /// Family and labels; an empty label is none.
 pub type Series = (String, BTreeMap<String, String>);
 
@@ -18,6 +21,11 @@ pub fn rows(page: &Page, ids: &[&str]) -> BTreeMap<Series, f64> {
         if is_ours {
             let mut labels = sample.labels.clone();
             labels.retain(|_, value| !value.is_empty());
+            if labels.get("name").is_some_and(|name| name == LOOPED)
+                && labels.get("device").is_some_and(|device| device.starts_with("/dev/loop"))
+            {
+                labels.remove("device");
+            }
             rows.insert((sample.name.clone(), labels), sample.value);
         }
     }
@@ -102,4 +110,48 @@ pub fn lasting(before: Differences, now: Differences) -> Differences {
     lasting.extend(gone.into_iter().filter(|(_, difference)| is_counter(difference)));
     lasting.extend(now.into_iter().filter(|(_, difference)| is_counter(difference)));
     lasting
+}
+
+#[test]
+fn what_differs_is_told() {
+    let page = |counter: f64, gauge: f64, more: &str| {
+        Page::parse(&format!(
+            "# TYPE container_c_total counter\ncontainer_c_total{{id=\"/a\",x=\"\"}} {counter}\n\
+             container_c_total{{id=\"/other\"}} {counter}\n\
+             # TYPE container_g gauge\ncontainer_g{{id=\"/a\"}} {gauge}\n{more}"
+        ))
+    };
+    let (before, after) = (page(10.0, 5.0, ""), page(20.0, 3.0, "container_new{id=\"/a\"} 1\n"));
+    let found = |here: &Page| -> Vec<(String, Difference)> {
+        let found = differences(&before, here, &after, &["/a"]).into_iter();
+        found.map(|((family, _), difference)| (family, difference)).collect()
+    };
+    for (counter, gauge) in [(10.0, 5.0), (20.0, 1.0), (15.0, 7.0)] {
+        assert_eq!(found(&page(counter, gauge, "")), []);
+    }
+    let names = |counter, gauge| found(&page(counter, gauge, "")).into_iter().map(|(name, _)| name);
+    for counter in [9.0, 21.0] {
+        assert_eq!(names(counter, 4.0).collect::<Vec<_>>(), ["container_c_total"]);
+    }
+    for gauge in [0.5, 7.5] {
+        assert_eq!(names(15.0, gauge).collect::<Vec<_>>(), ["container_g"]);
+    }
+    let odd = Page::parse(
+        "# TYPE container_c_total gauge\ncontainer_c_total{id=\"/a\"} 15\n\
+         # TYPE container_g gauge\ncontainer_g{id=\"/a\",x=\"y\"} 4\n",
+    );
+    let [(_, Difference::Type), (_, Difference::NoRow(_)), (_, Difference::OnlyHere(_))] = found(&odd)[..]
+    else {
+        panic!("{:?}", found(&odd));
+    };
+    assert_eq!(found(&Page::parse("other 1\n")).len(), 2, "families that ours lacks");
+
+    let of = |counter: f64, gauge: f64| differences(&before, &page(counter, gauge, ""), &after, &["/a"]);
+    let families = |found: Differences| found.into_keys().map(|(family, _)| family).collect::<Vec<_>>();
+    assert_eq!(
+        families(lasting(of(9.0, 0.0), of(15.0, 4.0))),
+        ["container_c_total"],
+        "a gauge may stray once"
+    );
+    assert_eq!(families(lasting(of(15.0, 0.0), of(9.0, 9.0))), ["container_c_total", "container_g"]);
 }

@@ -4,12 +4,15 @@ use std::{collections::BTreeMap, fs::File, io::Write, process::Command, time::Du
 
 use tests::{
     cgroup::Cgroup,
+    disk::LoopDevice,
     docker::Docker,
     image::{BUSYBOX, import_busybox},
     load,
     running::{Running, is_slow, output, until},
     temp::TempDir,
 };
+
+use super::is_unified;
 
 const MIB: u64 = 1 << 20;
 const PORT: u16 = 9000;
@@ -72,6 +75,8 @@ pub struct Made {
     pub sizes: Sizes,
     /// Paths of the containers' cgroups by name.
     pub paths: BTreeMap<&'static str, String>,
+    /// What is written to where version 1 counts on a disk only once somebody had a limit there.
+    pub disk: Option<LoopDevice>,
     /// A plain cgroup with one that burns.
     pub plain: Cgroup,
     burner: Running,
@@ -88,6 +93,7 @@ impl Made {
         let mut made = Self {
             sizes,
             paths: BTreeMap::new(),
+            disk: (!is_unified()).then(|| LoopDevice::new(sizes.direct)).flatten(),
             plain: Cgroup::new("figures"),
             burner: Running::start(&mut Command::new("true")),
             gates: BTreeMap::new(),
@@ -96,11 +102,19 @@ impl Made {
         made.plain.limit_memory(100 * MIB);
         let volume = format!("{}:/host", made.shared.path().display());
         let load = "/bin/nodetally-load";
+        let rest = "echo done; exec sleep 100000";
         let killed = format!("{load} memory {}; ", 4 * KILL_LIMIT).repeat(KILLED);
-        let direct = sizes.direct / MIB;
+        let file = made.disk.as_ref().map_or("/host/file", LoopDevice::path).to_owned();
+        let disk = made.disk.as_ref().map(LoopDevice::path).map_or_else(Vec::new, |path| {
+            vec![format!("--device={path}"), format!("--device-write-bps={path}:1000gb")]
+        });
+        let disk: Vec<&str> = disk.iter().map(String::as_str).collect();
+        let blocks = format!("bs=1M count={}", sizes.direct / MIB);
+        let direct = format!(
+            "dd if=/dev/zero of={file} {blocks} oflag=direct; dd if={file} of=/dev/null {blocks} iflag=direct; {rest}"
+        );
         let cached = sizes.cached / MIB;
         let tasks = "sleep 100000 & sleep 100000 & sleep 100000 & echo done; exec sleep 100000";
-        let rest = "echo done; exec sleep 100000";
         let again = "while read go < /host/cached; do cat /f > /dev/null; echo again; done";
         let sink = format!("exec {load} sink {PORT}");
         made.run(docker, "sink", &[&volume], &sink);
@@ -117,13 +131,7 @@ impl Made {
                 format!("dd if=/dev/zero of=/f bs=1M count={cached} conv=fsync; echo done; {again}"),
             ),
             ("anonymous", &[][..], format!("exec {load} memory {}", sizes.anonymous)),
-            (
-                "direct",
-                &[][..],
-                format!(
-                    "dd if=/dev/zero of=/host/file bs=1M count={direct} oflag=direct; dd if=/host/file of=/dev/null bs=1M iflag=direct; {rest}"
-                ),
-            ),
+            ("direct", &disk, direct),
             ("sender", &[][..], format!("exec {load} send {address}:{PORT} {}", sizes.sent)),
             ("killed", &[limit.as_str()][..], format!("{killed}{rest}")),
             ("tasks", &["--pids-limit=50"][..], tasks.to_owned()),

@@ -12,7 +12,12 @@ pub mod reviewed;
 pub mod truth;
 
 use exporter::container::{GROUPS, On};
-use tests::{docker::Docker, exporter::Exporter, page::Page};
+use tests::{
+    cgroup::{Hierarchy, hierarchies},
+    docker::Docker,
+    exporter::Exporter,
+    page::Page,
+};
 
 /// The exporter with every group that there is, asked for this engine alone.
 pub fn ours(docker: &Docker) -> Exporter {
@@ -27,4 +32,9 @@ pub fn ours(docker: &Docker) -> Exporter {
 /// Its page of containers.
 pub fn page(ours: &Exporter) -> Page {
     ours.page_of("/metrics?collect[]=container")
+}
+
+/// Whether there is cgroup v2 alone.
+pub fn is_unified() -> bool {
+    hierarchies().iter().all(Hierarchy::is_v2)
 }
