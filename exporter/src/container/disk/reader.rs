@@ -85,10 +85,6 @@ impl DiskReader {
     /// Reads all that is wanted anew into `rows`; what has not answered shortly before the deadline is left out.
     pub fn read(&mut self, order: &Order, rows: &mut Vec<Row>) {
         rows.clear();
-        let mut is_another = false;
-        if let Some(mountinfo) = self.mountinfo.news() {
-            is_another = self.devices.take(mountinfo, &self.root);
-        }
         let asker = match &mut self.asker {
             Some(asker) => asker,
             none => match Asker::new() {
@@ -96,6 +92,10 @@ impl DiskReader {
                 Err(error) => return tracing::warn!(%error, "no thread to ask file systems"),
             },
         };
+        let mut is_another = false;
+        if let Some(mountinfo) = self.mountinfo.news() {
+            is_another = self.devices.take(mountinfo, &self.root);
+        }
         if is_another {
             asker.follow(self.devices.all().iter().map(Device::place));
         }
