@@ -344,17 +344,16 @@ fn direct_io_is_shown_to_the_byte_and_a_parent_keeps_its_dead_child_s() {
     let (read, written) = (30.0 * 4096.0, 50.0 * 4096.0);
     let number = disk.number().replace(':', " ");
     let on_disk = |operation: &str| format!("{} {number} {operation}", disk.path());
+    // The programs that are started there are read from a disk that may be counted too.
+    let of_disk = |page: &Page, id: &str, family: &str| {
+        rows(page, &format!("container_fs_{family}_total"), id).get(disk.path()).copied()
+    };
     for id in [group.path(), child.path()] {
-        has(
-            &page,
-            id,
-            &[
-                ("container_fs_reads_bytes_total", &[(disk.path(), read)]),
-                ("container_fs_writes_bytes_total", &[(disk.path(), written)]),
-                ("container_fs_reads_total", &[(disk.path(), 30.0)]),
-                ("container_fs_writes_total", &[(disk.path(), 50.0)]),
-            ],
-        );
+        for (family, value) in
+            [("reads_bytes", read), ("writes_bytes", written), ("reads", 30.0), ("writes", 50.0)]
+        {
+            assert_eq!(of_disk(&page, id, family), Some(value), "{family} of {id}");
+        }
         let usage = rows(&page, "container_blkio_device_usage_total", id);
         assert_eq!(usage[&on_disk("Read")], read);
         assert_eq!(usage[&on_disk("Write")], written);
@@ -362,7 +361,7 @@ fn direct_io_is_shown_to_the_byte_and_a_parent_keeps_its_dead_child_s() {
             assert_eq!(*total, read + written);
             assert_eq!(usage[&on_disk("Sync")] + usage[&on_disk("Async")], read + written);
         } else {
-            assert_eq!(usage.len(), 2, "{usage:?}");
+            assert_eq!(usage.keys().filter(|row| row.starts_with(disk.path())).count(), 2, "{usage:?}");
         }
     }
 
@@ -375,9 +374,9 @@ fn direct_io_is_shown_to_the_byte_and_a_parent_keeps_its_dead_child_s() {
     let written_now = || {
         transfer(&later, "/dev/zero", disk.path(), 5);
         let page = exporter.page_of(PAGE);
-        has(&page, &gone, &[("container_fs_reads_total", &[(disk.path(), 30.0)])]);
-        has(&page, group.path(), &[("container_fs_reads_total", &[(disk.path(), 30.0)])]);
-        rows(&page, "container_fs_writes_bytes_total", group.path())[disk.path()]
+        assert_eq!(of_disk(&page, &gone, "reads"), Some(30.0));
+        assert_eq!(of_disk(&page, group.path(), "reads"), Some(30.0));
+        of_disk(&page, group.path(), "writes_bytes").unwrap()
     };
     let more = 5.0 * 4096.0;
     let first = written_now();
