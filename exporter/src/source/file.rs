@@ -131,15 +131,6 @@ impl KeptFile {
         }
     }
 
-    /// Whether the kernel says that a list of mounts is another one since this was asked last. Never of a file that is
-    /// not open, or that tells no news.
-    pub fn has_news(&self) -> bool {
-        let Some(file) = &self.file else { return false };
-        let mut waits = [PollFd::new(file, PollFlags::PRI)];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut waits, Some(&now)).is_ok_and(|ready| ready > 0)
-    }
-
     fn fill(&mut self) -> io::Result<usize> {
         let Some(file) = &self.file else { return Err(io::ErrorKind::NotFound.into()) };
         if self.buffer.is_empty() {

@@ -7,7 +7,10 @@ use std::{
 
 use rustix::io::Errno;
 
-use super::text;
+use super::{
+    file::{KeptFile, Serves},
+    text,
+};
 
 /// One mount, as its line tells it. Device, root and file system are as the kernel wrote them, octal escapes and all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +130,49 @@ fn octal(text: &[u8]) -> Option<u8> {
     digits.iter().try_fold(0_u8, |value, &digit| {
         (b'0'..=b'7').contains(&digit).then(|| value.checked_mul(8)?.checked_add(digit - b'0'))?
     })
+}
+
+/// The host's list of mounts.
+#[derive(Debug)]
+pub struct MountList {
+    /// The first process' view is the host's, also from within a container that sees the host's processes.
+    first: KeptFile,
+    /// Our own, where the first process is hidden from us.
+    own: KeptFile,
+    is_hidden: bool,
+    is_read: bool,
+}
+
+impl MountList {
+    /// Names the files; nothing is opened yet.
+    pub fn new(procfs: &Path) -> Self {
+        Self {
+            first: KeptFile::new(procfs.join("1/mountinfo"), Serves::Records),
+            own: KeptFile::new(procfs.join("self/mountinfo"), Serves::Records),
+            is_hidden: false,
+            is_read: false,
+        }
+    }
+
+    /// The list, if it is another one than at the last call.
+    pub fn news(&mut self) -> Option<&[u8]> {
+        self.is_hidden |= self.first.open().is_err();
+        let file = if self.is_hidden { &mut self.own } else { &mut self.first };
+        // The kernel tells of changes to a file that is open; to write the list is much work for it.
+        if self.is_read && !file.has_changed() {
+            return None;
+        }
+        self.is_read = true;
+        file.open()
+            .and_then(|()| file.read())
+            .inspect_err(|error| tracing::debug!(%error, "no file systems"))
+            .ok()
+    }
+
+    /// The next call is as the first.
+    pub fn forget(&mut self) {
+        self.is_read = false;
+    }
 }
 
 /// How much a file system holds. Sizes are in blocks of `block_size` bytes.

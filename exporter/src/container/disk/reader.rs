@@ -1,6 +1,6 @@
 //! Asks the file systems, on a thread of its own: one that does not answer holds a thread of the asker's.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use super::{
     Disk, Order, Row,
@@ -11,8 +11,7 @@ use crate::{
     config::Paths,
     source::{
         cgroup::CgroupPath,
-        file::{KeptFile, Serves},
-        mount::{HostRoot, Space},
+        mount::{HostRoot, MountList, Space},
         statfs::Asker,
     },
 };
@@ -23,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Reads what file systems hold.
 #[derive(Debug)]
 pub struct DiskReader {
-    mountinfo: Mountinfo,
+    mountinfo: MountList,
     root: HostRoot,
     devices: Devices,
     /// Begun at the first reading, so that its threads share their table of files with nobody else.
@@ -32,48 +31,11 @@ pub struct DiskReader {
     layers: Layers,
 }
 
-/// The host's list of mounts.
-#[derive(Debug)]
-struct Mountinfo {
-    /// The first process' view is the host's, also from within a container that sees the host's processes.
-    first: KeptFile,
-    /// Our own, where the first process is hidden from us.
-    own: KeptFile,
-    is_hidden: bool,
-    is_read: bool,
-}
-
-impl Mountinfo {
-    fn new(procfs: &Path) -> Self {
-        Self {
-            first: KeptFile::new(procfs.join("1/mountinfo"), Serves::Records),
-            own: KeptFile::new(procfs.join("self/mountinfo"), Serves::Records),
-            is_hidden: false,
-            is_read: false,
-        }
-    }
-
-    /// The list, if it is another one than before.
-    fn news(&mut self) -> Option<&[u8]> {
-        self.is_hidden |= self.first.open().is_err();
-        let file = if self.is_hidden { &mut self.own } else { &mut self.first };
-        // The kernel tells of changes to a file that is open; to write the list is much work for it.
-        if self.is_read && !file.has_changed() {
-            return None;
-        }
-        self.is_read = true;
-        file.open()
-            .and_then(|()| file.read())
-            .inspect_err(|error| tracing::debug!(%error, "no file systems"))
-            .ok()
-    }
-}
-
 impl DiskReader {
     /// A reader of the host's file systems, and of write layers at most once in `pause`.
     pub fn new(pause: Duration, paths: &Paths) -> Self {
         Self {
-            mountinfo: Mountinfo::new(&paths.procfs),
+            mountinfo: MountList::new(&paths.procfs),
             root: HostRoot::new(&paths.rootfs),
             devices: Devices::default(),
             asker: None,

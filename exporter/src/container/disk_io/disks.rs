@@ -18,7 +18,7 @@ use crate::{
         cgroup::io::Number,
         disk::{self, Activity},
         file::{KeptFile, Serves},
-        mount::{self, unescape},
+        mount::{self, MountList, unescape},
     },
 };
 
@@ -133,7 +133,7 @@ pub struct Disks {
     unknown: Vec<Arc<Disk>>,
     /// Whether the list was read again for a number that is not in it.
     looked_again: bool,
-    mounts: Mounts,
+    mounts: MountList,
     mounted: Vec<Mounted>,
     rootfs: PathBuf,
 }
@@ -147,7 +147,7 @@ impl Disks {
             places: BTreeMap::new(),
             unknown: Vec::new(),
             looked_again: false,
-            mounts: Mounts::new(paths),
+            mounts: MountList::new(&paths.procfs),
             mounted: Vec::new(),
             rootfs: paths.rootfs.clone(),
         }
@@ -210,7 +210,7 @@ impl Disks {
     /// The devices that hold a file system of the host, and what they have done.
     pub fn mounted(&mut self) -> impl Iterator<Item = (&Arc<Disk>, &Activity)> {
         let Self { mounts, mounted, known, places, rootfs, .. } = self;
-        if let Some(mountinfo) = mounts.changed() {
+        if let Some(mountinfo) = mounts.news() {
             mounted.clear();
             let mounts = mount::mounts(mountinfo).filter(|mount| mount.device.starts_with(b"/"));
             for mount in mounts.take(MOST_MOUNTED) {
@@ -254,38 +254,4 @@ fn place_of(
 
 fn number(line: &disk::Disk<'_>) -> Number {
     Number { major: line.major, minor: line.minor }
-}
-
-/// The host's list of mounts.
-#[derive(Debug)]
-struct Mounts {
-    /// The first process's view is the host's.
-    first: KeptFile,
-    /// Our own, where the first process is hidden from us.
-    own: KeptFile,
-    is_read: bool,
-}
-
-impl Mounts {
-    fn new(paths: &Paths) -> Self {
-        Self {
-            first: KeptFile::new(paths.procfs.join("1/mountinfo"), Serves::Records),
-            own: KeptFile::new(paths.procfs.join("self/mountinfo"), Serves::Records),
-            is_read: false,
-        }
-    }
-
-    /// The list, if it is another one than at the last call.
-    fn changed(&mut self) -> Option<&[u8]> {
-        let has_news = self.first.has_news() || self.own.has_news();
-        if self.is_read && !has_news {
-            return None;
-        }
-        self.is_read = true;
-        self.first.read().or_else(|_| self.own.read()).ok()
-    }
-
-    fn forget(&mut self) {
-        self.is_read = false;
-    }
 }
