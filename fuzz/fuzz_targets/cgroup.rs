@@ -1,7 +1,7 @@
 #![no_main]
 
 use exporter::source::{
-    cgroup::{io, layout, reading},
+    cgroup::{facts, io, reading},
     cpu, kmsg, mount, netdev, process, protocols, sockets, stat, text,
 };
 
@@ -10,7 +10,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let _ = (reading::cpu_stat(input), reading::cpu_stat_v1(input), reading::cpuacct_stat(input, 100));
     let _ = (reading::memory_stat(input), reading::memory_stat_v1(input), reading::memory_events(input));
     let _ = (io::io_stat(input).count(), io::blkio(input).count(), io::Number::parse(input));
-    let _ = (layout::mounts(input), layout::numbers(input));
+    let _ = (facts::mounts(input), facts::numbers(input));
     let _ = (cpu::list(input), mount::mounts(input).count(), netdev::interfaces(input).count());
     process::fuzz(input);
     let (mut tcp, mut udp) = (sockets::TcpStates::default(), sockets::UdpSockets::default());

@@ -1,5 +1,6 @@
 //! Control groups: where their hierarchies are, which cgroups there are, and what their files say.
 
+pub mod facts;
 pub mod files;
 pub mod hugetlb;
 pub mod io;
