@@ -49,6 +49,9 @@ fn figures() -> String {
             group.reads
         )
         .unwrap();
+        if group.families.is_empty() {
+            continue;
+        }
         writeln!(text, "| family | is | cgroup v1 | cgroup v2 |\n| --- | --- | --- | --- |").unwrap();
         for origin in group.families {
             let family = origin.family;
