@@ -447,7 +447,9 @@ fn a_path_that_is_born_again_in_one_hierarchy_before_the_others_let_go_counts_fr
     spent("500000000\n");
     tree.write("cpu,cpuacct", &[("cgroup.subtree_control", "\n")]);
     // Until it is told, the dead one's time stays.
-    until(Duration::from_secs(5), || usage(&mut half, "/a") < 1.0);
+    let time = [("id", "/a"), ("cpu", "total")];
+    let is_new = |time: Option<f64>| time.is_some_and(|seconds| seconds < 1.0);
+    until(Duration::from_secs(5), || is_new(half.page().value("container_cpu_usage_seconds_total", &time)));
     let page = half.page();
     has(&page, "/a", "container_cpu_usage_seconds_total{cpu=total} 0.5\ncontainer_memory_usage_bytes 4096");
 }
